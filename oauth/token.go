@@ -1,0 +1,65 @@
+package oauth
+
+// Grant types (RFC 6749, Sections 4.1.3 and 6).
+const (
+	GrantRefreshToken      = "refresh_token"
+	GrantAuthorizationCode = "authorization_code"
+	GrantClientCredentials = "client_credentials"
+)
+
+// Bearer is the token type of RFC 6750.
+const Bearer = "Bearer"
+
+// TokenResponse is a successful answer of the token endpoint (RFC 6749, Section
+// 5.1). SessionID is an extension: the "sid" of the session, which names it to
+// an administrator and to the revocation endpoint.
+type TokenResponse struct {
+	AccessToken  string `json:"access_token,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	Scope        string `json:"scope,omitempty"`
+	SessionID    string `json:"session_id,omitempty"`
+}
+
+// An ErrorResponse is the body of every refusal (RFC 6749, Section 5.2).
+type ErrorResponse struct {
+	Code        ErrorCode `json:"error"`
+	Description string    `json:"error_description,omitempty"`
+}
+
+// An ErrorCode is the "error" member of a refusal.
+type ErrorCode = string
+
+// The codes of RFC 6749, Section 5.2.
+const (
+	InvalidRequest       ErrorCode = "invalid_request"
+	InvalidClient        ErrorCode = "invalid_client"
+	InvalidGrant         ErrorCode = "invalid_grant"
+	UnauthorizedClient   ErrorCode = "unauthorized_client"
+	UnsupportedGrantType ErrorCode = "unsupported_grant_type"
+	InvalidScope         ErrorCode = "invalid_scope"
+)
+
+// The codes of RFC 6749, Section 4.1.2.1, that an endpoint without redirection uses too.
+const (
+	AccessDenied           ErrorCode = "access_denied"
+	ServerError            ErrorCode = "server_error"
+	TemporarilyUnavailable ErrorCode = "temporarily_unavailable"
+)
+
+// The codes of RFC 6750, Section 3.1.
+const (
+	InvalidToken      ErrorCode = "invalid_token"
+	InsufficientScope ErrorCode = "insufficient_scope"
+)
+
+// UnsupportedTokenType is the code of RFC 7009, Section 2.2.1.
+const UnsupportedTokenType ErrorCode = "unsupported_token_type"
+
+// Codes of our own, for what no RFC names.
+const (
+	NotFound ErrorCode = "not_found" // no such thing
+	Conflict ErrorCode = "conflict"  // it exists already, or changed under the request
+	Gone     ErrorCode = "gone"      // a feed position that can no longer be resumed
+)
