@@ -85,8 +85,8 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 }
 
 func TestPlainHTTPStaysOnTheMachine(t *testing.T) {
-	s := &serve.Server{Handler: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler)}
-	err := s.Serve(t.Context(), listen(t, "0.0.0.0:0"))
+	s := &serve.Server{Handler: http.NotFoundHandler()}
+	err := start(t, s, listen(t, "0.0.0.0:0"))()
 	if _, ok := errors.AsType[*serve.PlainError](err); !ok {
 		t.Errorf("plain HTTP on all addresses: %v", err)
 	}
