@@ -1,0 +1,12 @@
+// Package jwk holds keys: JSON Web Keys (RFC 7517, RFC 7518, RFC 8037) and sets
+// of them, each key bound to one algorithm and checked when it comes in.
+//
+//	key, err := jwk.Parse(data)
+//	sig, err := key.Sign(input)
+//
+// A [Key] decides which algorithm it is used with; a token never does. Material
+// that is weak, malformed or inconsistent is refused by [Parse], [New] and
+// [ParseSet], so that signing and verifying have nothing left to check.
+//
+// Certificates (x5c, x5t, x5u) are not looked at, and nothing is ever fetched.
+package jwk

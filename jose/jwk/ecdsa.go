@@ -1,0 +1,157 @@
+package jwk
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+)
+
+// maxDER is the size of the longest ASN.1 signature, that of P-521.
+const maxDER = 3 + 2*(2+66)
+
+// An ecKey is a key for ECDSA on one of the three NIST curves.
+type ecKey struct {
+	hash  crypto.Hash
+	crv   string
+	size  int    // bytes of a coordinate, of d, of r and of s
+	order []byte // n, size bytes
+	point []byte // x ‖ y
+	pub   *ecdsa.PublicKey
+	priv  *ecdsa.PrivateKey // nil for a public key
+}
+
+// newEC checks the raw numbers of a key. d is nil for a public key.
+func newEC(info algorithmInfo, x, y, d []byte) (material, error) {
+	curve := curves[info.crv].curve
+	params := curve.Params()
+	size := (params.BitSize + 7) / 8
+	// RFC 7518, Section 6.2.1.2: the length is that of the curve, no shorter.
+	if len(x) != size || len(y) != size {
+		return nil, malformed("x or y has the wrong length")
+	}
+	// This refuses coordinates that are not below p, points off the curve and
+	// the point at infinity.
+	point := append(append([]byte{4}, x...), y...)
+	pub, err := ecdsa.ParseUncompressedPublicKey(curve, point)
+	if err != nil {
+		return nil, malformed("point is not on the curve")
+	}
+	k := &ecKey{
+		hash: info.hash, crv: info.crv, size: size,
+		order: params.N.FillBytes(make([]byte, size)),
+		point: point[1:], pub: pub,
+	}
+	if d == nil {
+		return k, nil
+	}
+	return k.withPrivate(curve, d)
+}
+
+// withPrivate adds d, which must lie in 1..n-1 and belong to the point.
+func (k *ecKey) withPrivate(curve elliptic.Curve, d []byte) (material, error) {
+	if !k.inRange(d) {
+		return nil, malformed("d")
+	}
+	priv, err := ecdsa.ParseRawPrivateKey(curve, d)
+	if err != nil {
+		return nil, malformed("d")
+	}
+	if !priv.PublicKey.Equal(k.pub) {
+		return nil, malformed("d does not belong to x and y")
+	}
+	k.priv = priv
+	return k, nil
+}
+
+// inRange reports whether b is a number in 1..n-1, written in full.
+func (k *ecKey) inRange(b []byte) bool {
+	return len(b) == k.size && bytes.Compare(b, k.order) < 0 && len(trimZeros(b)) > 0
+}
+
+func trimZeros(b []byte) []byte { return bytes.TrimLeft(b, "\x00") }
+
+// sign returns r and s, each in full length (RFC 7518, Section 3.4).
+func (k *ecKey) sign(input []byte) ([]byte, error) {
+	if k.priv == nil {
+		return nil, ErrNotPrivate
+	}
+	var sum [64]byte
+	r, s, err := ecdsa.Sign(rand.Reader, k.priv, digest(k.hash, sum[:0], input))
+	if err != nil {
+		return nil, fmt.Errorf("jwk: %w", err)
+	}
+	sig := make([]byte, 2*k.size)
+	r.FillBytes(sig[:k.size])
+	s.FillBytes(sig[k.size:])
+	return sig, nil
+}
+
+// verify takes r and s in full length and in 1..n-1, and never ASN.1.
+func (k *ecKey) verify(input, sig []byte) bool {
+	if len(sig) != 2*k.size {
+		return false
+	}
+	r, s := sig[:k.size], sig[k.size:]
+	if !k.inRange(r) || !k.inRange(s) {
+		return false
+	}
+	var sum [64]byte
+	var der [maxDER]byte
+	return ecdsa.VerifyASN1(k.pub, digest(k.hash, sum[:0], input), appendSignature(der[:0], r, s))
+}
+
+// appendSignature appends the ASN.1 form of a signature, which is all that
+// crypto/ecdsa takes without math/big: SEQUENCE { INTEGER r, INTEGER s }.
+func appendSignature(dst, r, s []byte) []byte {
+	r, s = trimZeros(r), trimZeros(s)
+	size := 2 + len(r) + int(r[0]>>7) + 2 + len(s) + int(s[0]>>7)
+	dst = append(dst, 0x30)
+	if size > 0x7f {
+		dst = append(dst, 0x81)
+	}
+	dst = append(dst, byte(size))
+	return appendInteger(appendInteger(dst, r), s)
+}
+
+// appendInteger appends a positive number without leading zeros.
+func appendInteger(dst, n []byte) []byte {
+	sign := int(n[0] >> 7)
+	dst = append(dst, 0x02, byte(len(n)+sign))
+	if sign == 1 {
+		dst = append(dst, 0)
+	}
+	return append(dst, n...)
+}
+
+func (k *ecKey) isPrivate() bool { return k.priv != nil }
+
+func (k *ecKey) public() material {
+	pub := *k
+	pub.priv = nil
+	return &pub
+}
+
+func (k *ecKey) required() []member {
+	return []member{
+		{"crv", k.crv},
+		{"x", wire.Encode(k.point[:k.size])},
+		{"y", wire.Encode(k.point[k.size:])},
+	}
+}
+
+func (k *ecKey) members(private bool) members {
+	m := members(k.required())
+	if !private || k.priv == nil {
+		return m
+	}
+	d, err := k.priv.Bytes()
+	if err != nil {
+		return m // cannot be: the key was made by ParseRawPrivateKey
+	}
+	return append(m, member{"d", wire.Encode(d)})
+}

@@ -1,0 +1,20 @@
+package jwk
+
+import "errors"
+
+// Facts that a caller may want to branch on. None of them, nor anything that
+// wraps them, carries key material or bytes of a token.
+var (
+	ErrUnknownKey  = errors.New("jwk: no such key")
+	ErrAlgorithm   = errors.New("jwk: key is not for this algorithm")
+	ErrNoAlgorithm = errors.New("jwk: key does not say its algorithm")
+	ErrSignature   = errors.New("jwk: signature does not verify")
+	ErrUnwrap      = errors.New("jwk: wrapped key does not open")
+	ErrNotPrivate  = errors.New("jwk: key has no private part")
+	ErrPrivate     = errors.New("jwk: private key where a public one belongs")
+	ErrSymmetric   = errors.New("jwk: symmetric key has no public part")
+	ErrUse         = errors.New("jwk: key is not for this use")
+	ErrWeakKey     = errors.New("jwk: key is too weak")
+	ErrMalformed   = errors.New("jwk: malformed key")
+	ErrDuplicate   = errors.New("jwk: two keys with the same kid")
+)

@@ -1,0 +1,181 @@
+package jwk
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+)
+
+// MaxKeyID is the longest "kid", in bytes.
+const MaxKeyID = 512
+
+// Params say what a key is for. Algorithm is required.
+type Params struct {
+	Algorithm Algorithm
+	Also      Algorithm // second name of the same key: Ed25519 beside EdDSA or the reverse, nothing else
+	KeyID     string    // default: the thumbprint; for a symmetric key none in New, random in Generate
+	Limits    Limits    // default: none
+}
+
+// A Key is one key for one algorithm. It never changes and may be used by
+// several goroutines at once. Printing or logging one shows its names only.
+type Key struct {
+	info       algorithmInfo
+	alg        Algorithm
+	also       Algorithm
+	kid        string
+	thumbprint string
+	ops        operations
+	limits     Limits
+	material   material
+}
+
+// A material is the mathematical part of a key. Implementations are immutable.
+// Those of a public key answer ErrNotPrivate to sign.
+type material interface {
+	members(private bool) members // of the JWK, without kty
+	required() []member           // for the thumbprint, in lexicographic order
+	isPrivate() bool              // holds a private or symmetric part
+	public() material             // nil when symmetric
+	sign(input []byte) ([]byte, error)
+	verify(input, sig []byte) bool
+}
+
+// newKey puts a key together. ops has been checked against the algorithm.
+func newKey(m material, ops operations, p Params) (*Key, error) {
+	info, ok := algorithms[p.Algorithm]
+	if !ok {
+		return nil, fmt.Errorf("%w: unknown algorithm", ErrAlgorithm)
+	}
+	if p.Also != "" && !sameKey(p.Algorithm, p.Also) {
+		return nil, fmt.Errorf("%w: only Ed25519 and EdDSA name one key", ErrAlgorithm)
+	}
+	if len(p.KeyID) > MaxKeyID {
+		return nil, malformed("kid")
+	}
+	k := &Key{
+		info:       info,
+		alg:        p.Algorithm,
+		also:       p.Also,
+		thumbprint: thumbprint(info.kty, m),
+		ops:        ops,
+		limits:     p.Limits.clone(),
+		material:   m,
+	}
+	k.kid = p.KeyID
+	if k.kid == "" && !k.IsSymmetric() {
+		k.kid = k.thumbprint
+	}
+	return k, nil
+}
+
+// KeyID returns the "kid". Only a symmetric key can have none.
+func (k *Key) KeyID() string { return k.kid }
+
+// Algorithm returns the one algorithm that the key is for.
+func (k *Key) Algorithm() Algorithm { return k.alg }
+
+// Also returns the second name under which the key may be used, or "".
+func (k *Key) Also() Algorithm { return k.also }
+
+// Accepts reports whether alg, from a token's header, names the key's algorithm.
+func (k *Key) Accepts(alg string) bool {
+	return alg != "" && (alg == string(k.alg) || alg == string(k.also))
+}
+
+// IsPrivate reports whether the key holds a private or symmetric part, so that
+// it must be kept secret.
+func (k *Key) IsPrivate() bool { return k.material.isPrivate() }
+
+// IsSymmetric reports whether the key is a shared secret.
+func (k *Key) IsSymmetric() bool { return k.info.kty == ktyOct }
+
+// Public returns the key without its private part: k itself if there is none.
+// For a symmetric key the error is [ErrSymmetric].
+func (k *Key) Public() (*Key, error) {
+	if k.IsSymmetric() {
+		return nil, ErrSymmetric
+	}
+	if !k.IsPrivate() {
+		return k, nil
+	}
+	pub := *k
+	pub.material = k.material.public()
+	pub.ops = k.ops.public()
+	return &pub, nil
+}
+
+// Limits returns the bounds on what the key's signatures are worth.
+func (k *Key) Limits() Limits { return k.limits.clone() }
+
+// WithLimits returns the same key with other bounds.
+func (k *Key) WithLimits(l Limits) *Key {
+	bounded := *k
+	bounded.limits = l.clone()
+	return &bounded
+}
+
+// Thumbprint returns the SHA-256 thumbprint of RFC 7638 in base64url. That of a
+// symmetric key is a hash of the secret and not for publication (Section 7).
+func (k *Key) Thumbprint() string { return k.thumbprint }
+
+// Sign returns the signature of input as it stands in a JWS: for ECDSA that is
+// r and s, each as long as the curve's order. The error is [ErrNotPrivate] or
+// [ErrUse] unless the system is out of order.
+func (k *Key) Sign(input []byte) ([]byte, error) {
+	if k.info.wraps || !k.ops.allow(opSign) {
+		return nil, ErrUse
+	}
+	return k.material.sign(input)
+}
+
+// Verify checks the signature sig of input, as it stands in a JWS. Whatever is
+// wrong with sig, the error is [ErrSignature]; a key that is not for verifying
+// answers [ErrUse].
+func (k *Key) Verify(input, sig []byte) error {
+	if k.info.wraps || !k.ops.allow(opVerify) {
+		return ErrUse
+	}
+	if !k.material.verify(input, sig) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// Find makes a Key a [Source] of itself. An empty kid finds it too.
+func (k *Key) Find(kid, alg string) (*Key, error) {
+	if kid != "" && kid != k.kid {
+		return nil, ErrUnknownKey
+	}
+	if !k.Accepts(alg) {
+		return nil, ErrAlgorithm
+	}
+	return k, nil
+}
+
+// String names the key and shows nothing of its material.
+func (k Key) String() string {
+	return fmt.Sprintf("jwk.Key{alg: %s, kid: %q}", cmp.Or(k.alg, "?"), k.kid)
+}
+
+// Format implements [fmt.Formatter]: every verb prints what String returns.
+func (k Key) Format(s fmt.State, _ rune) { fmt.Fprint(s, k.String()) }
+
+// LogValue implements [slog.LogValuer].
+func (k Key) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("alg", string(k.alg)), slog.String("kid", k.kid))
+}
+
+// randomKeyID returns a fresh "kid" for a key that has no public thumbprint.
+func randomKeyID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails, see crypto/rand
+	return wire.Encode(b[:])
+}
+
+func malformed(member string) error {
+	return fmt.Errorf("%w: %s", ErrMalformed, member)
+}

@@ -1,0 +1,143 @@
+package jwk
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+)
+
+// Generate makes a fresh key for p.Algorithm: RSA of 2048 bits, the curve that
+// the algorithm names, or a secret as long as the hash (32 bytes for A256GCMKW).
+func Generate(p Params) (*Key, error) {
+	info, ok := algorithms[p.Algorithm]
+	if !ok {
+		return nil, errNoSuch(p.Algorithm)
+	}
+	material, err := generate(info)
+	if err != nil {
+		return nil, err
+	}
+	if info.kty == ktyOct && p.KeyID == "" {
+		p.KeyID = randomKeyID()
+	}
+	return New(material, p)
+}
+
+func generate(info algorithmInfo) (any, error) {
+	switch info.family {
+	case familyPKCS1, familyPSS:
+		return rsa.GenerateKey(rand.Reader, defaultModulus)
+	case familyECDSA:
+		return ecdsa.GenerateKey(curves[info.crv].curve, rand.Reader)
+	case familyEd25519:
+		_, priv, err := ed25519.GenerateKey(rand.Reader)
+		return priv, err
+	case familyHMAC:
+		return randomBytes(info.hash.Size()), nil
+	default:
+		return randomBytes(kekSize), nil
+	}
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails, see crypto/rand
+	return b
+}
+
+// New makes a key of material that is already in memory: []byte for a shared
+// secret, [*rsa.PrivateKey], [*rsa.PublicKey], [*ecdsa.PrivateKey],
+// [*ecdsa.PublicKey], [ed25519.PrivateKey] or [ed25519.PublicKey]. It copies the
+// material and checks it as [Parse] would. The error wraps [ErrAlgorithm] where
+// material and p.Algorithm do not fit, else [ErrWeakKey] or [ErrMalformed].
+func New(material any, p Params) (*Key, error) {
+	info, ok := algorithms[p.Algorithm]
+	if !ok {
+		return nil, errNoSuch(p.Algorithm)
+	}
+	m, err := newMaterial(material, info)
+	if err != nil {
+		return nil, err
+	}
+	return newKey(m, nil, p)
+}
+
+func errNoSuch(alg Algorithm) error {
+	if alg == "" {
+		return ErrNoAlgorithm
+	}
+	return fmt.Errorf("%w: unknown algorithm", ErrAlgorithm)
+}
+
+func newMaterial(key any, info algorithmInfo) (material, error) {
+	switch key := key.(type) {
+	case []byte:
+		if info.kty == ktyOct {
+			return newSecret(info, bytes.Clone(key))
+		}
+	case *rsa.PublicKey:
+		if info.kty == ktyRSA && key != nil {
+			return fromRSA(info, key, nil)
+		}
+	case *rsa.PrivateKey:
+		if info.kty == ktyRSA && key != nil {
+			return fromRSA(info, &key.PublicKey, key)
+		}
+	case *ecdsa.PublicKey:
+		if key != nil && onCurve(info, key.Curve) {
+			return fromEC(info, key, nil)
+		}
+	case *ecdsa.PrivateKey:
+		if key != nil && onCurve(info, key.Curve) {
+			return fromEC(info, &key.PublicKey, key)
+		}
+	case ed25519.PublicKey:
+		if info.family == familyEd25519 {
+			return newEd25519(bytes.Clone(key), nil)
+		}
+	case ed25519.PrivateKey:
+		if info.family == familyEd25519 && len(key) == ed25519.PrivateKeySize {
+			return newEd25519(bytes.Clone(key[ed25519.SeedSize:]), key.Seed())
+		}
+	}
+	return nil, fmt.Errorf("%w: %T", ErrAlgorithm, key)
+}
+
+// newSecret takes over secret.
+func newSecret(info algorithmInfo, secret []byte) (material, error) {
+	if info.wraps {
+		return newKEK(secret)
+	}
+	return newHMAC(info, secret)
+}
+
+func onCurve(info algorithmInfo, curve elliptic.Curve) bool {
+	return info.family == familyECDSA && curve == curves[info.crv].curve
+}
+
+func fromRSA(info algorithmInfo, pub *rsa.PublicKey, priv *rsa.PrivateKey) (material, error) {
+	numbers, err := numbersOf(pub, priv)
+	if err != nil {
+		return nil, err
+	}
+	return newRSA(info, numbers)
+}
+
+func fromEC(info algorithmInfo, pub *ecdsa.PublicKey, priv *ecdsa.PrivateKey) (material, error) {
+	point, err := pub.Bytes()
+	if err != nil {
+		return nil, malformed("point is not on the curve")
+	}
+	var d []byte
+	if priv != nil {
+		if d, err = priv.Bytes(); err != nil {
+			return nil, malformed("d")
+		}
+	}
+	size := (len(point) - 1) / 2
+	return newEC(info, point[1:1+size], point[1+size:], d)
+}

@@ -1,0 +1,261 @@
+package jwk
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+)
+
+// Bounds of a set.
+const (
+	MaxSet  = 256 << 10 // bytes
+	MaxKeys = 128
+)
+
+// A Source finds the key that a token names. Find does no I/O and never waits.
+//
+// The kid and alg come from an unverified header. An empty kid finds a key only
+// if exactly one is for alg. The error is [ErrUnknownKey], or [ErrAlgorithm] if
+// the key that kid names is for another algorithm. [*Key] and [*Set] are Sources.
+type Source interface {
+	Find(kid, alg string) (*Key, error)
+}
+
+// A Set is a JWK Set (RFC 7517, Section 5). It never changes and may be used by
+// several goroutines at once.
+type Set struct {
+	keys    []*Key
+	byID    map[string]*Key
+	skipped []Skipped
+}
+
+// A Skipped is a key that [ParseSet] left out: one bad key must not take the
+// others down.
+type Skipped struct {
+	Index int    // in the array "keys"
+	KeyID string // if it had a usable one
+	Err   error
+}
+
+// errMixed refuses shared secrets beside key pairs for signing: what a member of
+// such a set is for depends on who looks.
+var errMixed = fmt.Errorf("%w: shared secrets and key pairs in one set", ErrUse)
+
+// NewSet returns a set of keys, in this order. Two keys with one kid are
+// [ErrDuplicate]; secrets for HMAC do not go with key pairs.
+func NewSet(keys ...*Key) (*Set, error) {
+	if len(keys) > MaxKeys {
+		return nil, malformed("too many keys in a set")
+	}
+	s := &Set{keys: slices.Clone(keys), byID: make(map[string]*Key, len(keys))}
+	secrets, pairs := 0, 0
+	for _, k := range keys {
+		if k == nil {
+			return nil, errors.New("jwk: nil key in a set")
+		}
+		switch {
+		case !k.IsSymmetric():
+			pairs++
+		case !k.info.wraps:
+			secrets++
+		}
+		if k.kid == "" {
+			continue
+		}
+		if s.byID[k.kid] != nil {
+			return nil, ErrDuplicate
+		}
+		s.byID[k.kid] = k
+	}
+	if secrets > 0 && pairs > 0 {
+		return nil, errMixed
+	}
+	return s, nil
+}
+
+// ParseSet reads a set of public keys. A key that is private or symmetric, of an
+// unknown kind, without an algorithm, weak or broken is left out and listed by
+// [Set.Skipped]. A text that is no set, is larger than [MaxSet] or has more than
+// [MaxKeys] keys, or in which two keys share a kid, is refused as a whole.
+func ParseSet(data []byte) (*Set, error) { return ParseSetAs(data, Params{}) }
+
+// ParseSetAs is [ParseSet] for an issuer that publishes keys without "alg":
+// those whose type fits take the algorithm of p. Its other fields are not used,
+// except Limits, which bound each key that brings none.
+func ParseSetAs(data []byte, p Params) (*Set, error) {
+	return parseSet(data, func(j object) (*Key, error) {
+		if j.isPrivate() {
+			return nil, ErrPrivate
+		}
+		return j.member(p)
+	})
+}
+
+// ParsePrivateSet reads a set whose keys may be private or symmetric. Unlike
+// [ParseSet] it is for a file of one's own, and any key it cannot use is an error.
+func ParsePrivateSet(data []byte) (*Set, error) {
+	s, err := parseSet(data, func(j object) (*Key, error) { return j.key(Params{}) })
+	if err != nil {
+		return nil, err
+	}
+	if len(s.skipped) > 0 {
+		return nil, fmt.Errorf("key %d of the set: %w", s.skipped[0].Index, s.skipped[0].Err)
+	}
+	return s, nil
+}
+
+// member makes the key of j, with p only where j leaves it open.
+func (j object) member(p Params) (*Key, error) {
+	own := Params{}
+	kty, err := j.text("kty")
+	if err != nil {
+		return nil, err
+	}
+	if j["alg"] == nil && algorithms[p.Algorithm].kty == kty {
+		own.Algorithm, own.Also = p.Algorithm, p.Also
+	}
+	if j["counterfoil"] == nil {
+		own.Limits = p.Limits
+	}
+	return j.key(own)
+}
+
+// parseSet reads a set and makes its keys with build.
+func parseSet(data []byte, build func(object) (*Key, error)) (*Set, error) {
+	entries, err := setEntries(data)
+	if err != nil {
+		return nil, err
+	}
+	var keys []*Key
+	var skipped []Skipped
+	seen := map[string]bool{}
+	for i, entry := range entries {
+		kid, key, err := parseEntry(entry, build)
+		if kid != "" && seen[kid] { // also beside a key that is left out
+			return nil, ErrDuplicate
+		}
+		seen[kid] = true
+		if err != nil {
+			skipped = append(skipped, Skipped{Index: i, KeyID: kid, Err: err})
+			continue
+		}
+		keys = append(keys, key)
+	}
+	s, err := NewSet(keys...)
+	if err != nil {
+		return nil, err
+	}
+	s.skipped = skipped
+	return s, nil
+}
+
+// parseEntry reads one element of "keys". It returns the kid also of a key that
+// it cannot make.
+func parseEntry(data jsontext.Value, build func(object) (*Key, error)) (kid string, key *Key, err error) {
+	j, err := parseObject(data)
+	if err != nil {
+		return "", nil, err
+	}
+	kid, err = j.text("kid")
+	if err != nil {
+		return "", nil, err
+	}
+	if len(data) > MaxKey {
+		return kid, nil, malformed("too large")
+	}
+	key, err = build(j)
+	return kid, key, err
+}
+
+// setEntries returns the elements of "keys".
+func setEntries(data []byte) ([]jsontext.Value, error) {
+	if len(data) > MaxSet {
+		return nil, malformed("set too large")
+	}
+	var set struct {
+		Keys jsontext.Value `json:"keys"`
+	}
+	if err := wire.Unmarshal(data, &set); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if set.Keys.Kind() != '[' {
+		return nil, malformed("not a JWK Set")
+	}
+	var entries []jsontext.Value
+	if err := wire.Unmarshal(set.Keys, &entries); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if len(entries) > MaxKeys {
+		return nil, malformed("too many keys in a set")
+	}
+	return entries, nil
+}
+
+// Find returns the key that kid names if it is for alg. See [Source].
+func (s *Set) Find(kid, alg string) (*Key, error) {
+	if kid == "" {
+		return s.findOnly(alg)
+	}
+	k := s.byID[kid]
+	if k == nil {
+		return nil, ErrUnknownKey
+	}
+	if !k.Accepts(alg) {
+		return nil, ErrAlgorithm
+	}
+	return k, nil
+}
+
+// findOnly returns the one key that is for alg.
+func (s *Set) findOnly(alg string) (*Key, error) {
+	var found *Key
+	for _, k := range s.keys {
+		if !k.Accepts(alg) {
+			continue
+		}
+		if found != nil {
+			return nil, ErrUnknownKey
+		}
+		found = k
+	}
+	if found == nil {
+		return nil, ErrUnknownKey
+	}
+	return found, nil
+}
+
+// Keys returns the keys in the order in which they were given.
+func (s *Set) Keys() []*Key { return slices.Clone(s.keys) }
+
+// Len returns the number of keys.
+func (s *Set) Len() int { return len(s.keys) }
+
+// Skipped returns the keys that [ParseSet] left out, and why.
+func (s *Set) Skipped() []Skipped { return slices.Clone(s.skipped) }
+
+// MarshalJSON returns the set for publication. If any key in it is private or
+// symmetric it refuses with [ErrPrivate] or [ErrSymmetric] rather than leave the
+// part out: that the key is there is already a mistake.
+func (s *Set) MarshalJSON() ([]byte, error) {
+	w := struct {
+		Keys []jsontext.Value `json:"keys"`
+	}{Keys: make([]jsontext.Value, 0, len(s.keys))}
+	for _, k := range s.keys {
+		if k.IsSymmetric() {
+			return nil, ErrSymmetric
+		}
+		if k.IsPrivate() {
+			return nil, ErrPrivate
+		}
+		data, err := k.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		w.Keys = append(w.Keys, data)
+	}
+	return wire.Marshal(w)
+}
