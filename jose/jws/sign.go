@@ -1,0 +1,90 @@
+package jws
+
+import (
+	"encoding/base64"
+	"errors"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+)
+
+// A Signer signs payloads with one key under one header, which is encoded once.
+// It is safe for concurrent use.
+type Signer struct {
+	key    *jwk.Key
+	header string
+}
+
+// NewSigner returns a Signer. The algorithm and key id of h may be left empty
+// and are then those of the key; when they are given they must be the key's.
+// Errors: [jwk.ErrNotPrivate], [jwk.ErrAlgorithm], [ErrTooLarge].
+func NewSigner(key *jwk.Key, h Header) (*Signer, error) {
+	if key == nil || !key.IsPrivate() {
+		return nil, jwk.ErrNotPrivate
+	}
+	if h.Algorithm == "" {
+		h.Algorithm = key.Algorithm()
+	}
+	if !key.Accepts(string(h.Algorithm)) {
+		return nil, jwk.ErrAlgorithm
+	}
+	if h.KeyID == "" {
+		h.KeyID = key.KeyID()
+	}
+	if h.KeyID != key.KeyID() {
+		return nil, errors.New("jws: kid is not the key's")
+	}
+	if len(h.KeyID) > MaxKeyID {
+		return nil, ErrTooLarge
+	}
+	header, err := h.encode()
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{key: key, header: header}, nil
+}
+
+// Header returns the encoded protected header: the first segment of every token
+// that this Signer makes.
+func (s *Signer) Header() string { return s.header }
+
+// Key returns the key that signs.
+func (s *Signer) Key() *jwk.Key { return s.key }
+
+// Sign returns payload in the compact serialization, or [ErrTooLarge] when that
+// would be longer than MaxToken.
+func (s *Signer) Sign(payload []byte) (string, error) {
+	encoding := base64.RawURLEncoding
+	input := len(s.header) + 1 + encoding.EncodedLen(len(payload))
+	if input > MaxToken {
+		return "", ErrTooLarge
+	}
+	token := make([]byte, 0, input+1+encoding.EncodedLen(typicalSignature))
+	token = append(token, s.header...)
+	token = append(token, '.')
+	token = wire.AppendEncode(token, payload)
+	signature, err := s.key.Sign(token)
+	if err != nil {
+		return "", err
+	}
+	token = append(token, '.')
+	token = wire.AppendEncode(token, signature)
+	if len(token) > MaxToken {
+		return "", ErrTooLarge
+	}
+	return string(token), nil
+}
+
+// typicalSignature is a guess at the signature's size, so that a token is
+// seldom moved while it grows: RSA with 2048 bits.
+const typicalSignature = 256
+
+// Sign returns payload signed by key under header h, as [NewSigner] and
+// [Signer.Sign] do.
+func Sign(key *jwk.Key, h Header, payload []byte) (string, error) {
+	s, err := NewSigner(key, h)
+	if err != nil {
+		return "", err
+	}
+	return s.Sign(payload)
+}

@@ -1,0 +1,57 @@
+package jws
+
+import "github.com/counterfoil/counterfoil/jose/jwk"
+
+// A Message is a payload whose signature has been verified. Only Verify makes
+// one.
+type Message struct {
+	token *Unverified
+	key   *jwk.Key
+}
+
+// Verify parses a token and checks its signature with the key that its "kid"
+// names in keys, under the algorithm of that key. Order: structure, header, key,
+// signature.
+//
+// Errors: [ErrMalformed] for a token that cannot be read; what keys.Find
+// returns, such as [jwk.ErrUnknownKey]; [jwk.ErrAlgorithm] when the key is for
+// another algorithm than "alg"; [jwk.ErrSignature].
+func Verify(keys jwk.Source, token string) (*Message, error) {
+	u, err := Parse(token)
+	if err != nil {
+		return nil, err
+	}
+	return u.Verify(keys)
+}
+
+// Verify checks the signature as the function [Verify] does.
+func (u *Unverified) Verify(keys jwk.Source) (*Message, error) {
+	key, err := keys.Find(u.header.KeyID, string(u.header.Algorithm))
+	if err != nil {
+		return nil, err
+	}
+	// A Source answers for this as well, but not every Source is ours.
+	if key == nil {
+		return nil, jwk.ErrUnknownKey
+	}
+	if !key.Accepts(string(u.header.Algorithm)) {
+		return nil, jwk.ErrAlgorithm
+	}
+	if err := key.Verify([]byte(u.input), u.signature); err != nil {
+		return nil, err
+	}
+	rememberHeader(u)
+	return &Message{token: u, key: key}, nil
+}
+
+// Header returns the protected header.
+func (m *Message) Header() Header { return m.token.header }
+
+// Payload returns the payload, which must not be changed.
+func (m *Message) Payload() []byte { return m.token.payload }
+
+// Key returns the key that verified the signature.
+func (m *Message) Key() *jwk.Key { return m.key }
+
+// SigningInput returns what the signature covers, as it stood in the token.
+func (m *Message) SigningInput() string { return m.token.input }

@@ -1,0 +1,129 @@
+package jwt
+
+import (
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
+)
+
+// Bounds and defaults of a Policy.
+const (
+	DefaultLeeway  = 60 * time.Second
+	MaxLeeway      = 10 * time.Minute
+	NoLeeway       = time.Duration(-1)
+	DefaultMaxLife = 24 * time.Hour
+)
+
+// A Policy says which tokens Verify accepts. Issuer, Audience, Type and Now are
+// required: an empty one is an error, not the absence of a check.
+type Policy struct {
+	Issuer   string           // must equal "iss", byte for byte
+	Audience string           // must be among "aud", byte for byte
+	Type     string           // must name the media type of "typ", for example "at+jwt"; see jws.Header.HasType
+	Now      func() time.Time // usually time.Now
+
+	Algorithms []jwk.Algorithm // names that "alg" may have; default: whatever the key is for
+	Leeway     time.Duration   // difference of clocks forgiven, once each way; default 60 s, at most MaxLeeway, NoLeeway is zero
+	MaxLife    time.Duration   // longest time from "iat" to "exp"; default 24 h
+
+	InsecureSkipIssuer   bool // accept every "iss" and none; Issuer must be empty
+	InsecureSkipAudience bool // accept every "aud" and none; Audience must be empty
+	InsecureSkipType     bool // accept every "typ" and none; Type must be empty
+}
+
+// check returns the policy with its defaults filled in.
+func (p Policy) check(keys jwk.Source) (Policy, error) {
+	for _, f := range []struct {
+		name, value string
+		skip        bool
+	}{
+		{"Issuer", p.Issuer, p.InsecureSkipIssuer},
+		{"Audience", p.Audience, p.InsecureSkipAudience},
+		{"Type", p.Type, p.InsecureSkipType},
+	} {
+		if f.value == "" && !f.skip {
+			return p, &PolicyError{f.name, "is required"}
+		}
+		if f.value != "" && f.skip {
+			return p, &PolicyError{f.name, "is given and skipped"}
+		}
+	}
+	switch {
+	case p.Now == nil:
+		return p, &PolicyError{"Now", "is required"}
+	case keys == nil:
+		return p, &PolicyError{"keys", "are required"}
+	case p.Algorithms != nil && len(p.Algorithms) == 0:
+		return p, &PolicyError{"Algorithms", "allows none; nil allows the key's"}
+	case p.Leeway < 0 && p.Leeway != NoLeeway:
+		return p, &PolicyError{"Leeway", "is negative"}
+	case p.Leeway > MaxLeeway:
+		return p, &PolicyError{"Leeway", "is above 10 minutes"}
+	case p.MaxLife < 0:
+		return p, &PolicyError{"MaxLife", "is negative"}
+	}
+	switch p.Leeway {
+	case 0:
+		p.Leeway = DefaultLeeway
+	case NoLeeway:
+		p.Leeway = 0
+	}
+	if p.MaxLife == 0 {
+		p.MaxLife = DefaultMaxLife
+	}
+	return p, nil
+}
+
+// checkScope is everything in a signed token that does not change with time.
+func (p *Policy) checkScope(h jws.Header, c *claimSet) error {
+	switch {
+	case p.Type != "" && h.Type == "":
+		return &ClaimError{"typ", missing}
+	case p.Type != "" && !h.HasType(p.Type):
+		return &ClaimError{"typ", "is not the type wanted"}
+	case p.Issuer != "" && !c.hasIssuer:
+		return &ClaimError{"iss", missing}
+	case p.Issuer != "" && c.Issuer != p.Issuer:
+		return &ClaimError{"iss", "is not the issuer wanted"}
+	case p.Audience != "" && c.Audience == nil:
+		return &ClaimError{"aud", missing}
+	case p.Audience != "" && !slices.Contains(c.Audience, p.Audience):
+		return &ClaimError{"aud", "does not name the audience wanted"}
+	case c.Expiry.IsZero():
+		return &ClaimError{"exp", missing}
+	}
+	return nil
+}
+
+// checkBegun refuses tokens from the future and tokens that live too long.
+func (p *Policy) checkBegun(c *claimSet, now time.Time) error {
+	latest := now.Add(p.Leeway)
+	if c.NotBefore.After(latest) {
+		return &NotYetError{"nbf", c.NotBefore}
+	}
+	if c.IssuedAt.After(latest) {
+		return &NotYetError{"iat", c.IssuedAt}
+	}
+	// "iat" is optional in RFC 7519. Without it a token is taken to be as young
+	// as it can be.
+	born := c.IssuedAt
+	if born.IsZero() {
+		born = latest
+	}
+	if c.Expiry.Sub(born) > p.MaxLife {
+		return &ClaimError{"exp", "is further from iat than the longest life allowed"}
+	}
+	return nil
+}
+
+// checkExpiry comes last of all, so that an ExpiredError means what it says. RFC
+// 7519, Section 4.1.4: at "exp" itself a token is no longer good. A leeway is
+// forgiven to its last moment.
+func (p *Policy) checkExpiry(c *claimSet, now time.Time) error {
+	if late := now.Sub(c.Expiry); late > p.Leeway || late == 0 && p.Leeway == 0 {
+		return &ExpiredError{c.Expiry}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package jwt
+
+import (
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
+)
+
+// A Token is a token that has been verified, with its claims read as a T. Only
+// [Verify] and [As] make one: a Token declared in any other way has nothing to
+// say, and its methods panic. It never changes, but for what a T holds by
+// reference.
+type Token[T any] struct {
+	v      *verified
+	claims T
+}
+
+// A verified is what tokens of every T share.
+type verified struct {
+	message *jws.Message
+	claimSet
+}
+
+// Claims returns the claims read as a T.
+func (t *Token[T]) Claims() T {
+	_ = t.v.message // not for a zero Token
+	return t.claims
+}
+
+// Issuer returns "iss", or "".
+func (t *Token[T]) Issuer() string { return t.v.Issuer }
+
+// Subject returns "sub", or "". No other claim stands in for it.
+func (t *Token[T]) Subject() string { return t.v.Subject }
+
+// ID returns "jti", or "".
+func (t *Token[T]) ID() string { return t.v.ID }
+
+// Audience returns "aud", or nil.
+func (t *Token[T]) Audience() []string { return slices.Clone(t.v.Audience) }
+
+// IssuedAt returns "iat", or the zero time.
+func (t *Token[T]) IssuedAt() time.Time { return t.v.IssuedAt }
+
+// NotBefore returns "nbf", or the zero time.
+func (t *Token[T]) NotBefore() time.Time { return t.v.NotBefore }
+
+// Expiry returns "exp". Every Token has one.
+func (t *Token[T]) Expiry() time.Time { return t.v.Expiry }
+
+// Header returns the header, which the signature covers too.
+func (t *Token[T]) Header() jws.Header { return t.v.message.Header() }
+
+// Key returns the key that verified the signature.
+func (t *Token[T]) Key() *jwk.Key { return t.v.message.Key() }
+
+// Payload returns a copy of the claims as they were signed: one JSON object.
+func (t *Token[T]) Payload() []byte { return slices.Clone(t.v.message.Payload()) }
+
+// SigningInput returns what the signature covers, as it stood in the token. Two
+// tokens with the same one say the same under the same key, whatever their
+// signatures: ECDSA has two for each message.
+func (t *Token[T]) SigningInput() string { return t.v.message.SigningInput() }
+
+// As returns the same verified token with its claims read as a U. The error
+// matches [ErrMalformed] when they do not fit.
+func As[U, T any](t *Token[T]) (*Token[U], error) { return newToken[U](t.v) }
+
+func newToken[T any](v *verified) (*Token[T], error) {
+	t := &Token[T]{v: v}
+	if err := wire.Unmarshal(v.message.Payload(), &t.claims); err != nil {
+		return nil, errClaimsType[T]()
+	}
+	return t, nil
+}
