@@ -1,0 +1,203 @@
+package revocation
+
+import (
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/counterfoil/counterfoil/jose/jwk"
+)
+
+const (
+	maxFeedKeys   = 8
+	maxHandleKeys = 8
+)
+
+// Trust is what the root key vouches for: who signs the feed, under which
+// handle keys its entries are, and how long tokens live. It holds until a
+// statement with a higher version comes.
+type Trust struct {
+	Issuer       string
+	Version      uint64        // counts up from 1; a lower one is refused
+	FeedKeys     *jwk.Set      // public EdDSA keys
+	HandleKeyIDs []string      // in force, the one of new entries first
+	MaxLife      time.Duration // longest life of a token; whole seconds
+}
+
+type trustJSON struct {
+	Issuer   string         `json:"iss"`
+	Version  uint64         `json:"ver"`
+	FeedKeys jsontext.Value `json:"feed_keys"`
+	KFIDs    []string       `json:"kfids"`
+	MaxLife  uint64         `json:"max_life"` // seconds
+}
+
+// Sign returns the statement as a compact JWS by the root key.
+func (t *Trust) Sign(root *jwk.Key) (string, error) {
+	if err := t.check(); err != nil {
+		return "", err
+	}
+	keys, err := t.FeedKeys.MarshalJSON()
+	if err != nil {
+		return "", err
+	}
+	return sign(root, TrustType, trustJSON{
+		Issuer: t.Issuer, Version: t.Version, FeedKeys: keys,
+		KFIDs: t.HandleKeyIDs, MaxLife: uint64(t.MaxLife / time.Second),
+	})
+}
+
+// OpenTrust verifies a statement about issuer iss by its root key.
+//
+// Errors: ErrFormat, ErrFeedKey, ErrIssuer.
+func OpenTrust(root *jwk.Key, iss, token string) (*Trust, error) {
+	if root == nil {
+		return nil, ErrFeedKey
+	}
+	var w trustJSON
+	if err := open(root, TrustType, token, &w); err != nil {
+		return nil, err
+	}
+	if err := checkIssuer(w.Issuer, iss); err != nil {
+		return nil, err
+	}
+	keys, err := jwk.ParseSet(w.FeedKeys)
+	if err != nil || len(keys.Skipped()) > 0 || w.MaxLife > uint64(maxLifeBound/time.Second) {
+		return nil, errFormat("trust")
+	}
+	t := &Trust{w.Issuer, w.Version, keys, w.KFIDs, time.Duration(w.MaxLife) * time.Second}
+	return t, t.check()
+}
+
+func (t *Trust) check() error {
+	switch {
+	case t.Issuer == "" || len(t.Issuer) > maxIssuer || t.Version == 0 || t.Version > MaxSeq:
+		return errFormat("trust")
+	case t.FeedKeys == nil || t.FeedKeys.Len() == 0 || t.FeedKeys.Len() > maxFeedKeys:
+		return errFormat("feed_keys")
+	case len(t.HandleKeyIDs) == 0 || len(t.HandleKeyIDs) > maxHandleKeys:
+		return errFormat("kfids")
+	case slices.ContainsFunc(t.HandleKeyIDs, func(id string) bool { return !validID(id) }):
+		return errFormat("kfids")
+	case t.MaxLife < time.Second || t.MaxLife > maxLifeBound:
+		return errFormat("max_life")
+	}
+	for _, key := range t.FeedKeys.Keys() {
+		if key.Algorithm() != jwk.EdDSA || !mayBe(key, FrameType) {
+			return ErrFeedKey
+		}
+	}
+	return nil
+}
+
+// An Anchor is what a verifier believes about an issuer's feed. It forgets
+// nothing early: when a statement takes a handle key away or shortens max life,
+// the old value stays in force beside the new for the old retention. It is not
+// safe for concurrent use. The caller keeps the statements and replays them to
+// a new Anchor after a restart.
+type Anchor struct {
+	iss     string
+	root    *jwk.Key
+	now     feedClock
+	current *Trust
+	token   string
+	former  []formerTrust
+}
+
+// formerTrust is a replaced statement that is still in force beside the present
+// one.
+type formerTrust struct {
+	trust *Trust
+	until time.Duration // on the feed's clock
+}
+
+// maxFormer bounds how many replaced statements are in force at once. Only the
+// root key makes statements, and one more than this is refused for the moment.
+const maxFormer = 16
+
+// NewAnchor returns an Anchor that believes root and nobody else about iss.
+func NewAnchor(root *jwk.Key, iss string) *Anchor { return &Anchor{iss: iss, root: root} }
+
+// Accept takes a trust statement. A statement with a lower version is ErrStale,
+// another one with the same version ErrFork; both leave everything as it is, as
+// does every other error. The same statement again is nothing new.
+func (a *Anchor) Accept(token string) error {
+	t, err := OpenTrust(a.root, a.iss, token)
+	if err != nil {
+		return err
+	}
+	if a.current == nil {
+		a.current, a.token = t, token
+		return nil
+	}
+	switch {
+	case t.Version < a.current.Version:
+		return ErrStale
+	case t.Version == a.current.Version && token != a.token:
+		return ErrFork
+	case t.Version == a.current.Version:
+		return nil
+	case len(a.former) == maxFormer:
+		return errFormat("too many trust statements at once")
+	}
+	a.former = append(a.former, formerTrust{a.current, a.now.elapsed + a.Retention()})
+	a.current, a.token = t, token
+	return nil
+}
+
+// Advance tells the Anchor the as_of of an applied frame, which is the only
+// time it knows. Former statements end by it.
+func (a *Anchor) Advance(asOf time.Time) {
+	a.now.advance(asOf)
+	a.former = slices.DeleteFunc(a.former, func(f formerTrust) bool { return a.now.elapsed > f.until })
+}
+
+// FeedKeys returns the keys of the present statement: nil without one. A feed
+// key that is taken away ends at once, since it may have been stolen.
+func (a *Anchor) FeedKeys() *jwk.Set {
+	if a.current == nil {
+		return nil
+	}
+	return a.current.FeedKeys
+}
+
+// HandleKeyIDs returns the ids of all handle keys under which a token has to be
+// looked up, the one of new entries first.
+func (a *Anchor) HandleKeyIDs() []string {
+	if a.current == nil {
+		return nil
+	}
+	ids := slices.Clone(a.current.HandleKeyIDs)
+	for _, f := range a.former {
+		for _, id := range f.trust.HandleKeyIDs {
+			if !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// Version returns the version of the present statement, 0 without one.
+func (a *Anchor) Version() uint64 {
+	if a.current == nil {
+		return 0
+	}
+	return a.current.Version
+}
+
+// MaxLife returns the longest life of a token in force, present or former.
+func (a *Anchor) MaxLife() time.Duration {
+	if a.current == nil {
+		return 0
+	}
+	life := a.current.MaxLife
+	for _, f := range a.former {
+		life = max(life, f.trust.MaxLife)
+	}
+	return life
+}
+
+// Retention returns how long entries must be held: MaxLife + RetentionSlack.
+func (a *Anchor) Retention() time.Duration { return a.MaxLife() + RetentionSlack }
