@@ -1,0 +1,82 @@
+package jwks
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/counterfoil/counterfoil/internal/atomicfile"
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+)
+
+// diskState is a set as it lies in Config.StateFile. It holds public keys only.
+type diskState struct {
+	URL    string         `json:"url"`
+	At     int64          `json:"at"`      // Unix seconds of the last confirmation
+	MaxAge int64          `json:"max_age"` // seconds
+	ETag   string         `json:"etag,omitempty"`
+	Set    jsontext.Value `json:"set"`
+}
+
+// load starts from the copy on disk if there is one for this URL. A copy that
+// cannot be read is as good as none: the first fetch replaces it.
+func (r *Remote) load() {
+	if r.cfg.StateFile == "" {
+		return
+	}
+	h, err := readState(r.cfg.StateFile, r.cfg.URL)
+	if err != nil {
+		if !os.IsNotExist(err) {
+			r.log.Warn("saved key set not used", "err", err)
+		}
+		return
+	}
+	r.held.Store(h)
+	close(r.loaded)
+}
+
+func readState(path, url string) (*held, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, 2*MaxBody))
+	if err != nil {
+		return nil, err
+	}
+	var d diskState
+	if err := wire.Unmarshal(data, &d); err != nil {
+		return nil, err
+	}
+	if d.URL != url {
+		return nil, os.ErrNotExist
+	}
+	set, err := jwk.ParseSet(d.Set)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	return &held{
+		set: set, body: d.Set, etag: d.ETag, at: now,
+		maxAge:  time.Duration(d.MaxAge) * time.Second,
+		fromAge: max(now.Sub(time.Unix(d.At, 0)), 0),
+	}, nil
+}
+
+// save replaces the copy on disk whole: readers see the old one or the new one.
+func (r *Remote) save(h *held) error {
+	if r.cfg.StateFile == "" {
+		return nil
+	}
+	data, err := wire.Marshal(diskState{
+		URL: r.cfg.URL, At: h.at.Unix(), MaxAge: int64(h.maxAge / time.Second), ETag: h.etag, Set: h.body,
+	})
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(r.cfg.StateFile, data)
+}
