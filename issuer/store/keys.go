@@ -1,0 +1,98 @@
+package store
+
+import "time"
+
+// A KeyState is where a key is in its life; it only ever goes forward.
+type KeyState string
+
+// The states of a key.
+const (
+	KeyStandby  KeyState = "standby"  // published, does not sign
+	KeyActive   KeyState = "active"   // signs; one for each use and algorithm
+	KeyRetiring KeyState = "retiring" // published until its last token has expired
+	KeyRetired  KeyState = "retired"  // not published
+	KeyKilled   KeyState = "killed"   // stolen; an absolute entry stands against it
+)
+
+// A KeyRow is one key of the issuer. Rows are never deleted: a kid is not used
+// again. Times are kept in milliseconds.
+type KeyRow struct {
+	KID       string
+	Use       string // what it signs, such as "at+jwt" or "feed"
+	Alg       string
+	State     KeyState
+	Sealed    string    // the private key as a JWE; may be erased once retired
+	Public    []byte    // the public JWK
+	Published time.Time // as a standby
+	Activated time.Time // zero: not yet, like Retired
+	Retired   time.Time
+	Version   int64     // counts UpdateKey
+}
+
+const keyColumns = "kid, use, alg, state, sealed, public, published, activated, retired, version"
+
+func (k *KeyRow) dest() []any {
+	return []any{
+		text{&k.KID}, text{&k.Use}, text{&k.Alg}, text{(*string)(&k.State)}, text{&k.Sealed}, bytes{&k.Public},
+		millis{&k.Published}, millis{&k.Activated}, millis{&k.Retired}, signed{&k.Version},
+	}
+}
+
+// InsertKey adds a key. [ErrExists] means that the kid is taken, or that
+// another key is active for the same use and algorithm. k.Version is ignored.
+func (tx *Tx) InsertKey(k KeyRow) error {
+	n, err := tx.exec("INSERT INTO keys ("+keyColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1) ON CONFLICT DO NOTHING`,
+		k.KID, k.Use, k.Alg, string(k.State), k.Sealed, k.Public,
+		toMillis(k.Published), toMillis(k.Activated), toMillis(k.Retired))
+	return one(n, err, ErrExists)
+}
+
+// UpdateKey writes the state, both halves of the key and the times of k over the key
+// with its kid if k.Version is still that of the row, and [ErrConflict]
+// otherwise. So it is when another key is active for the same use and
+// algorithm: retire that one first.
+func (tx *Tx) UpdateKey(k KeyRow) error {
+	n, err := tx.exec(`UPDATE keys SET state = $2, sealed = $3, public = $4, published = $5, activated = $6, retired = $7,
+		version = version + 1 WHERE kid = $1 AND version = $8 AND ($2 <> 'active' OR NOT EXISTS
+			(SELECT 1 FROM keys o WHERE o.use = keys.use AND o.alg = keys.alg AND o.state = 'active' AND o.kid <> $1))`,
+		k.KID, string(k.State), k.Sealed, k.Public,
+		toMillis(k.Published), toMillis(k.Activated), toMillis(k.Retired), k.Version)
+	return one(n, err, ErrConflict)
+}
+
+// Key returns the key with a kid.
+func (tx *Tx) Key(kid string) (KeyRow, error) {
+	var k KeyRow
+	err := tx.row("SELECT "+keyColumns+" FROM keys WHERE kid = $1", []any{kid}, k.dest()...)
+	return k, err
+}
+
+// Keys returns all keys, the oldest first.
+func (tx *Tx) Keys() ([]KeyRow, error) {
+	return list(tx, "SELECT "+keyColumns+" FROM keys ORDER BY published, kid", nil, (*KeyRow).dest)
+}
+
+// A SecretRow is a sealed secret that is no signing key, such as K_feed.
+// Several under one name follow one another.
+type SecretRow struct {
+	Name    string
+	ID      string
+	Sealed  string    // a JWE
+	Created time.Time // milliseconds
+}
+
+// InsertSecret adds a secret. [ErrExists] means that name and ID are taken.
+func (tx *Tx) InsertSecret(s SecretRow) error {
+	n, err := tx.exec("INSERT INTO secrets (name, id, sealed, created) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+		s.Name, s.ID, s.Sealed, toMillis(s.Created))
+	return one(n, err, ErrExists)
+}
+
+// Secrets returns the secrets with a name, the oldest first.
+func (tx *Tx) Secrets(name string) ([]SecretRow, error) {
+	return list(tx, "SELECT name, id, sealed, created FROM secrets WHERE name = $1 ORDER BY created, id",
+		[]any{name}, func(s *SecretRow) []any {
+			return []any{text{&s.Name}, text{&s.ID}, text{&s.Sealed}, millis{&s.Created}}
+		})
+}

@@ -1,0 +1,141 @@
+// Package postgres opens a store in a PostgreSQL database, which several nodes
+// of one issuer may share.
+//
+//	st, err := postgres.Open(ctx, "postgres://counterfoil@db/counterfoil", postgres.Config{Issuer: url})
+//
+// It wants the primary: a standby is refused, since what it has not received
+// yet would be missing from the decision to mint.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/counterfoil/counterfoil/issuer/store"
+)
+
+const (
+	// writers and readers are how many Updates' batches and Views run at once.
+	writers = 2
+	readers = 8
+
+	// batchTimeout bounds a batch when the server does not answer.
+	batchTimeout = 30 * time.Second
+)
+
+// Config says how to open a database.
+type Config struct {
+	Issuer string // see store.Config
+
+	// AllowUnsafe opens a server that may lose what it has acknowledged:
+	// revocations then come undone by a power cut.
+	AllowUnsafe bool
+}
+
+// ErrUnsafe reports a server that acknowledges a commit before it is durable.
+var ErrUnsafe = errors.New("postgres: the server may lose what it acknowledges")
+
+// ErrStandby reports a server that follows another one.
+var ErrStandby = errors.New("postgres: the server is a standby; connect to the primary")
+
+// Open opens the store in the database at url (a postgres:// URL or a keyword
+// string, as libpq reads it) and makes its tables there, in the first schema of
+// the search path, if they are not there. Close it.
+func Open(ctx context.Context, url string, cfg Config) (*store.Store, error) {
+	c, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("postgres: the store's URL is not understood") // err may show the password
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "counterfoil"
+	}
+	db := stdlib.OpenDB(*c)
+	if err := inspect(ctx, db, cfg); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	d, err := newDialect()
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return store.Open(ctx, d, db, db, store.Config{Issuer: cfg.Issuer})
+}
+
+// inspect refuses servers that cannot keep the store's promises.
+func inspect(ctx context.Context, db *sql.DB, cfg Config) error {
+	var standby bool
+	if err := db.QueryRowContext(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	if standby {
+		return ErrStandby
+	}
+	if cfg.AllowUnsafe {
+		return nil
+	}
+	var off []string
+	for _, name := range [...]string{"fsync", "synchronous_commit", "full_page_writes"} {
+		var value string
+		if err := db.QueryRowContext(ctx, "SELECT current_setting($1)", name).Scan(&value); err != nil {
+			return fmt.Errorf("postgres: %w", err)
+		}
+		if value == "off" {
+			off = append(off, name)
+		}
+	}
+	if len(off) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s off; type: ALTER SYSTEM SET %s = on; SELECT pg_reload_conf();",
+		ErrUnsafe, strings.Join(off, ", "), strings.Join(off, " = on; ALTER SYSTEM SET "))
+}
+
+func newDialect() (store.Dialect, error) {
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return store.Dialect{}, fmt.Errorf("postgres: %w", err)
+	}
+	return store.Dialect{
+		Name:          "postgres",
+		Goose:         goose.DialectPostgres,
+		MigrationLock: locker,
+		BeginUpdate:   "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+		BeginView:     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+		Lock:          " FOR UPDATE",
+		Now:           "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)",
+		Lanes:         writers,
+		Views:         readers,
+		Timeout:       batchTimeout,
+		Again:         again,
+		Identity:      identity,
+	}, nil
+}
+
+// again reports a serialization failure, a deadlock or a lock not granted.
+func again(err error) bool {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Code == "40001" || e.Code == "40P01" || e.Code == "55P03"
+}
+
+// identity names the history that this server writes: the cluster, and the
+// timeline that every promotion and every recovery to a point in time changes.
+// It is read from the position in the write-ahead log, since the control file
+// learns of a new timeline only at the next checkpoint.
+func identity(ctx context.Context, conn *sql.Conn) (string, error) {
+	var id string
+	err := conn.QueryRowContext(ctx, `SELECT system_identifier || '/' ||
+		left(pg_walfile_name(pg_current_wal_lsn()), 8) FROM pg_control_system()`).Scan(&id)
+	return id, err
+}
