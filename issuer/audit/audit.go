@@ -1,0 +1,104 @@
+// Package audit names what an issuer writes down about itself, and writes it.
+//
+// A row is part of the transaction that does the deed: when it cannot be written
+// the deed is not done. The store chains the rows by hash, so that [Verify] finds
+// a row that was changed or taken out. It does not find a trail that was cut off
+// at its end: keep the last hash that Verify returned somewhere else for that.
+package audit
+
+import (
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/counterfoil/counterfoil/issuer/store"
+)
+
+// An Action is what was done.
+type Action string
+
+const (
+	SignIn       Action = "sign-in"
+	SignInFailed Action = "sign-in.failed"
+	RefreshReuse Action = "refresh.reuse" // a refresh token older than one rotation: theft
+	SignOut      Action = "sign-out"
+	Revoke       Action = "revoke"
+	UserAdd      Action = "user.add"
+	UserDisable  Action = "user.disable"
+	UserEnable   Action = "user.enable"
+	UserPassword Action = "user.password"
+	ClientAdd    Action = "client.add"
+	ClientRemove Action = "client.remove"
+	ClientSecret Action = "client.secret"
+	KeyRotate    Action = "key.rotate"
+	KeyKill      Action = "key.kill"
+	Restored     Action = "restored"
+)
+
+// MaxField is the longest field of a row in bytes; a longer one is cut.
+const MaxField = 512
+
+// An Event is one row, without its time and its place in the chain.
+type Event struct {
+	Actor   string // who did it: "user:ID", "client:ID", "socket" or "issuer"
+	Action  Action
+	Subject string // to whom or what
+	Detail  string // the rest, "name=value" separated by spaces; never a secret
+}
+
+// Record appends e to the trail inside tx.
+func Record(tx *store.Tx, now time.Time, e Event) error {
+	if e.Action == "" {
+		return errors.New("audit: an event without an action")
+	}
+	return tx.AppendAudit(store.AuditRow{
+		At: now, Actor: clean(e.Actor), Action: string(e.Action), Subject: clean(e.Subject), Detail: clean(e.Detail),
+	})
+}
+
+// clean makes a field fit for every store: valid UTF-8 without control characters,
+// at most MaxField bytes.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) <= MaxField {
+		return s
+	}
+	end := MaxField
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}
+
+// A Report is what [Verify] found.
+type Report struct {
+	OK       bool   `json:"ok"`
+	Rows     uint64 `json:"rows"`                // whole rows, from the first
+	Hash     string `json:"hash"`                // of the last whole row, hex; compare it with one kept elsewhere
+	BrokenAt uint64 `json:"broken_at,omitempty"` // number of the first row that does not fit
+}
+
+// Verify recomputes the chain of the whole trail.
+func Verify(tx *store.Tx) (Report, error) {
+	whole, broken, err := tx.VerifyAudit()
+	if err != nil {
+		return Report{}, err
+	}
+	report := Report{OK: broken == 0, Rows: whole, BrokenAt: broken}
+	if whole > 0 {
+		rows, err := tx.Audit(whole-1, 1)
+		if err != nil || len(rows) == 0 {
+			return Report{}, err
+		}
+		report.Hash = hex.EncodeToString(rows[0].Hash[:])
+	}
+	return report, nil
+}

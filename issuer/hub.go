@@ -1,0 +1,371 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/revocation"
+)
+
+// The rhythm of the feed.
+const (
+	heartbeat = 250 * time.Millisecond // a sign of life at least that often
+	pollEvery = 50 * time.Millisecond  // other nodes' commits are seen within that time
+	batchTime = 50 * time.Millisecond  // entries that come within it after a frame share the next one
+	minRead   = 2 * time.Millisecond   // between two reads of the head, however many ask
+	readLimit = 2 * time.Second        // for one read of the store
+)
+
+// A hub reads the log, cuts it into signed frames and keeps the newest reading for
+// all subscribers. One goroutine, run, writes; everybody else reads what it last
+// published.
+type hub struct {
+	st   *store.Store
+	keys *keyring.Keyring
+	log  *slog.Logger
+	now  func() time.Time
+
+	links  uint64               // how many there were; step's own
+	latest atomic.Pointer[view] // replaced whole by step; readers never wait
+	snaps  *snapshots
+
+	mu      sync.Mutex
+	pending *reading      // the next read, which has not begun; nil when nobody asked
+	wake    chan struct{} // capacity 1: somebody asked
+}
+
+// A view is one successful reading of the head of the log.
+type view struct {
+	head store.Head
+	asOf time.Time // the moment before the read began
+	last *link     // the newest link of the chain; it ends at head
+	sent time.Time // asOf of last
+
+	// Signed when somebody first asks, and then once for all.
+	beat     func() (*link, error)
+	manifest func() (string, error)
+}
+
+// A link is one signed frame, rendered once for all subscribers. Links form a
+// chain in the order of the log. A subscriber holds the last link that it sent
+// and waits for the next; what nobody holds is garbage.
+type link struct {
+	event []byte // the Server-Sent Event
+	count int    // entries in it; 0 for a heartbeat
+	index uint64 // position in the chain of links
+
+	ready chan struct{} // closed when next is set or the chain has ended
+	next  *link         // nil after ready: the epoch is over
+}
+
+// A reading is a promise of a view that was read after the promise was made.
+type reading struct {
+	done chan struct{}
+	view *view
+	err  error
+}
+
+func newHub(st *store.Store, keys *keyring.Keyring, log *slog.Logger, now func() time.Time) *hub {
+	return &hub{
+		st: st, keys: keys, log: log, now: now,
+		wake: make(chan struct{}, 1), snaps: newSnapshots(st, log, now),
+	}
+}
+
+// run reads until ctx ends. A read is made when this node has committed, when
+// somebody asks for one, and at every poll.
+func (h *hub) run(ctx context.Context) {
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	var failing bool
+	for {
+		began := time.Now()
+		err := h.read(ctx)
+		if ctx.Err() != nil {
+			h.abandon(ctx.Err())
+			return
+		}
+		if (err != nil) != failing {
+			failing = err != nil
+			h.logTurn(err)
+		}
+		if !h.rest(ctx, began, poll.C) {
+			h.abandon(context.Canceled)
+			return
+		}
+	}
+}
+
+func (h *hub) logTurn(err error) {
+	if err != nil {
+		h.log.Error("the feed cannot read the store: no heartbeat until it can", "err", err)
+		return
+	}
+	h.log.Info("the feed reads the store again")
+}
+
+// rest waits for the next reason to read; false when ctx has ended.
+func (h *hub) rest(ctx context.Context, began time.Time, poll <-chan time.Time) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-h.wake:
+		return pause(ctx, time.Until(began.Add(minRead)))
+	case <-h.st.Changed():
+		return pause(ctx, h.untilNextFrame())
+	case <-poll:
+		return true
+	}
+}
+
+// untilNextFrame is zero on an idle feed, so that a lone revocation leaves at once.
+func (h *hub) untilNextFrame() time.Duration {
+	v := h.latest.Load()
+	if v == nil || v.last.count == 0 {
+		return 0
+	}
+	return min(v.sent.Add(batchTime).Sub(h.now()), batchTime)
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// fresh returns a view whose read of the store began after the call. Calls that
+// wait at the same time share one read.
+func (h *hub) fresh(ctx context.Context) (*view, error) {
+	h.mu.Lock()
+	if h.pending == nil {
+		h.pending = &reading{done: make(chan struct{})}
+	}
+	r := h.pending
+	h.mu.Unlock()
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-r.done:
+		return r.view, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// read makes one step and keeps the promise made by fresh.
+func (h *hub) read(ctx context.Context) error {
+	h.mu.Lock()
+	r := h.pending
+	h.pending = nil
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	v, err := h.step(ctx)
+	if r != nil {
+		r.view, r.err = v, err
+		close(r.done)
+	}
+	return err
+}
+
+// abandon ends the promises that nobody will keep, and the chain of links.
+func (h *hub) abandon(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pending != nil {
+		h.pending.err = err
+		close(h.pending.done)
+		h.pending = nil
+	}
+	if v := h.latest.Load(); v != nil {
+		close(v.last.ready)
+	}
+}
+
+// step reads the head and what is new in the log, appends frames to the chain, or
+// a heartbeat when one is due, and publishes the view. It fails without having
+// published anything: no heartbeat without a new read (DESIGN 4.3, freshness).
+func (h *hub) step(ctx context.Context) (*view, error) {
+	asOf := h.now()
+	old := h.latest.Load()
+	head, err := h.readHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if old == nil || old.head.Epoch != head.Epoch {
+		if err := h.snaps.build(ctx, head); err != nil {
+			return nil, err
+		}
+	}
+	links, err := h.cut(ctx, old, head, asOf)
+	if err != nil {
+		return nil, err
+	}
+	h.snaps.want(head)
+	return h.publish(old, head, asOf, links), nil
+}
+
+func (h *hub) readHead(ctx context.Context) (head store.Head, err error) {
+	err = h.st.View(ctx, func(tx *store.Tx) error {
+		head, err = tx.Head()
+		return err
+	})
+	return head, err
+}
+
+// cut signs what follows the old view. Nothing new and no heartbeat due: no links.
+func (h *hub) cut(ctx context.Context, old *view, head store.Head, asOf time.Time) ([]*link, error) {
+	if old == nil || old.head.Epoch != head.Epoch {
+		beat, err := h.sign(position(head), head, asOf, nil)
+		return []*link{beat}, err
+	}
+	if head.Seq == old.head.Seq {
+		if asOf.Sub(old.sent) < heartbeat-pollEvery/2 {
+			return nil, nil
+		}
+		beat, err := h.sign(position(head), head, asOf, nil)
+		return []*link{beat}, err
+	}
+	if head.Seq < old.head.Seq {
+		return nil, fmt.Errorf("the log went back from %d to %d in one epoch: it was restored; run `counterfoil restored`",
+			old.head.Seq, head.Seq)
+	}
+	return h.cutRange(ctx, position(old.head), head, asOf)
+}
+
+// errGap reports that the log does not hold every entry of a range any more.
+var errGap = errors.New("the log has a gap")
+
+// cutRange signs the entries after from, up to head, as frames.
+func (h *hub) cutRange(ctx context.Context, from revocation.Position, head store.Head, asOf time.Time) ([]*link, error) {
+	var links []*link
+	for from.Seq < head.Seq {
+		records, err := readLog(ctx, h.st, from.Seq, int(min(head.Seq-from.Seq, revocation.MaxFrameEntries)))
+		if err != nil {
+			return nil, err
+		}
+		if len(records) == 0 || records[0].Seq != from.Seq+1 || records[0].Epoch != from.Epoch {
+			return nil, errGap
+		}
+		l, err := h.sign(from, head, asOf, records)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, l)
+		end := records[len(records)-1]
+		from.Seq, from.C = end.Seq, end.C
+	}
+	return links, nil
+}
+
+func readLog(ctx context.Context, st *store.Store, after uint64, limit int) (records []store.LogRecord, err error) {
+	err = st.View(ctx, func(tx *store.Tx) error {
+		records, err = tx.Log(after, limit)
+		return err
+	})
+	return records, err
+}
+
+// sign makes the link for the records that follow from, a heartbeat when there are none.
+func (h *hub) sign(from revocation.Position, head store.Head, asOf time.Time, records []store.LogRecord) (*link, error) {
+	f := revocation.Frame{
+		Issuer: h.keys.Issuer(), Epoch: head.Epoch, First: from.Seq + 1, C0: from.C, C1: from.C,
+		AsOf: asOf, HandleKeyID: h.keys.HandleKey().ID(),
+	}
+	last := from.Seq
+	for _, r := range records {
+		if r.Seq != last+1 || r.Epoch != head.Epoch {
+			return nil, errGap
+		}
+		f.Entries = append(f.Entries, r.Entry)
+		f.C1, last = r.C, r.Seq
+	}
+	signed, err := f.Sign(h.keys.FeedKey())
+	if err != nil {
+		return nil, err
+	}
+	return &link{event: event(head.Epoch, last, signed), count: len(records), ready: make(chan struct{})}, nil
+}
+
+// event renders a frame as a Server-Sent Event whose id is the position after it.
+func event(epoch, seq uint64, signed string) []byte {
+	b := make([]byte, 0, len(signed)+64)
+	b = append(b, "id: "...)
+	b = strconv.AppendUint(b, epoch, 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, seq, 10)
+	b = append(b, "\ndata: "...)
+	b = append(b, signed...)
+	return append(b, "\n\n"...)
+}
+
+func position(h store.Head) revocation.Position {
+	return revocation.Position{Epoch: h.Epoch, Seq: h.Seq, C: h.C}
+}
+
+// publish hangs the links to the chain and replaces the view. The first view of an
+// epoch begins a chain of its own; subscribers to the one before must come back.
+func (h *hub) publish(old *view, head store.Head, asOf time.Time, links []*link) *view {
+	v := &view{head: head, asOf: asOf}
+	if old != nil {
+		v.last, v.sent = old.last, old.sent
+	}
+	if old != nil && old.head.Epoch != head.Epoch {
+		close(v.last.ready)
+		v.last = nil
+	}
+	for _, l := range links {
+		h.links++
+		l.index = h.links
+		if v.last != nil {
+			v.last.next = l
+			close(v.last.ready)
+		}
+		v.last, v.sent = l, asOf
+	}
+	v.beat = sync.OnceValues(func() (*link, error) { return h.sign(position(head), head, asOf, nil) })
+	v.manifest = sync.OnceValues(func() (string, error) { return h.signManifest(v) })
+	h.latest.Store(v)
+	return v
+}
+
+// signManifest says where the log stands and where a newcomer begins.
+func (h *hub) signManifest(v *view) (string, error) {
+	snap := h.snaps.current()
+	m := revocation.Manifest{
+		Issuer:      h.keys.Issuer(),
+		Epoch:       v.head.Epoch,
+		Base:        v.head.Base,
+		Head:        v.head.Seq,
+		C:           v.head.C,
+		LowWater:    v.head.LowWater,
+		AsOf:        v.asOf,
+		HandleKeyID: h.keys.HandleKey().ID(),
+		Trust:       h.keys.Trust(),
+		MaxLife:     h.keys.MaxTokenLife(),
+		Heartbeat:   heartbeat,
+	}
+	// A snapshot made after this view was read may be ahead of it.
+	if snap != nil && snap.ref.Epoch == m.Epoch && snap.ref.Seq <= m.Head {
+		m.Snapshot = &snap.ref
+	}
+	return m.Sign(h.keys.FeedKey())
+}

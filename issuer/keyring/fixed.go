@@ -1,0 +1,202 @@
+package keyring
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/revocation"
+)
+
+const (
+	secretSize  = 32 // bytes of the feed's secret and of the refresh tokens' MAC key
+	refreshSlot = 1  // id of the only refresh key so far
+)
+
+// firstSlot is the id of the first row of each name. Nodes that start together
+// all insert that row; one of them wins and the others read what it wrote.
+const firstSlot = "1"
+
+// fixed is what all nodes share and nobody changes while they run.
+type fixed struct {
+	feed         *jwk.Key // private
+	root         *jwk.Key // public
+	trust        string
+	handles      revocation.HandleKey
+	handleSecret []byte
+	refresh      []byte
+}
+
+// openFixed reads the feed key, the root and the secrets, and makes those that
+// are missing.
+func (k *Keyring) openFixed(ctx context.Context) error {
+	feed, err := k.signingKey(ctx, purposeFeed)
+	if err != nil {
+		return err
+	}
+	root, err := k.signingKey(ctx, purposeRoot)
+	if err != nil {
+		return err
+	}
+	handle, err := k.secret(ctx, purposeHandle)
+	if err != nil {
+		return err
+	}
+	refresh, err := k.secret(ctx, purposeRefresh)
+	if err != nil {
+		return err
+	}
+	handles, err := revocation.NewHandleKey(handle)
+	if err != nil {
+		return err
+	}
+	k.fixed = fixed{feed: feed, handles: handles, handleSecret: handle, refresh: refresh}
+	k.fixed.root, err = root.Public()
+	if err != nil {
+		return err
+	}
+	k.fixed.trust, err = k.openTrust(ctx, root)
+	return err
+}
+
+// signingKey returns the Ed25519 key for a purpose of the feed.
+func (k *Keyring) signingKey(ctx context.Context, purpose string) (*jwk.Key, error) {
+	sealed, err := k.firstSecret(ctx, purpose, func() (string, error) {
+		key, err := jwk.Generate(jwk.Params{
+			Algorithm: jwk.EdDSA, Also: jwk.Ed25519, KeyID: purpose + "." + newKeyID(),
+		})
+		if err != nil {
+			return "", err
+		}
+		return k.seal(key)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return k.unsealFor(purpose, sealed)
+}
+
+// secretJWK is a symmetric key that is no signing key of JOSE (RFC 7518, Section 6.4).
+type secretJWK struct {
+	Type   string `json:"kty"`
+	KeyID  string `json:"kid"`
+	Secret string `json:"k"`
+}
+
+// secret returns the raw secret for a purpose.
+func (k *Keyring) secret(ctx context.Context, purpose string) ([]byte, error) {
+	sealed, err := k.firstSecret(ctx, purpose, func() (string, error) {
+		var b [secretSize]byte
+		rand.Read(b[:])
+		defer clear(b[:])
+		return k.sealJSON(secretJWK{Type: "oct", KeyID: purpose + "." + firstSlot, Secret: wire.Encode(b[:])})
+	})
+	if err != nil {
+		return nil, err
+	}
+	var key secretJWK
+	if err := k.unsealJSON(sealed, &key); err != nil {
+		return nil, err
+	}
+	secret, err := wire.Decode(key.Secret)
+	if err != nil || key.KeyID != purpose+"."+firstSlot || len(secret) != secretSize {
+		return nil, ErrKEK
+	}
+	return secret, nil
+}
+
+// firstSecret returns the sealed value in the first slot of name. If there is none
+// it inserts the one that fresh makes, unless another node was faster.
+func (k *Keyring) firstSecret(ctx context.Context, name string, fresh func() (string, error)) (string, error) {
+	sealed, err := k.readSecret(ctx, name)
+	if err != nil || sealed != "" {
+		return sealed, err
+	}
+	mine, err := fresh()
+	if err != nil {
+		return "", err
+	}
+	row := store.SecretRow{Name: name, ID: firstSlot, Sealed: mine, Created: k.cfg.Now()}
+	err = k.st.Update(ctx, func(tx *store.Tx) error {
+		return tx.InsertSecret(row)
+	})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return "", err
+	}
+	return k.readSecret(ctx, name)
+}
+
+func (k *Keyring) readSecret(ctx context.Context, name string) (sealed string, err error) {
+	err = k.st.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Secrets(name)
+		for _, row := range rows {
+			if row.ID == firstSlot {
+				sealed = row.Sealed
+			}
+		}
+		return err
+	})
+	return sealed, err
+}
+
+// trustKey is where the store keeps the trust statement in force.
+const trustKey = "keyring.trust"
+
+// openTrust returns the statement in force, signed anew with the next version when
+// what it says has changed. Verifiers keep the old values beside the new.
+func (k *Keyring) openTrust(ctx context.Context, root *jwk.Key) (signed string, err error) {
+	want, err := k.statement()
+	if err != nil {
+		return "", err
+	}
+	err = k.st.Update(ctx, func(tx *store.Tx) error {
+		signed, err = tx.Meta(trustKey)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			want.Version = 1
+		case err != nil:
+			return err
+		default:
+			held, err := revocation.OpenTrust(k.fixed.root, k.cfg.Issuer, signed)
+			if err != nil || sameTrust(held, want) {
+				return err
+			}
+			want.Version = held.Version + 1
+		}
+		if signed, err = want.Sign(root); err != nil {
+			return err
+		}
+		return tx.SetMeta(trustKey, signed)
+	})
+	return signed, err
+}
+
+// statement is what the root vouches for today.
+func (k *Keyring) statement() (*revocation.Trust, error) {
+	feed, err := k.fixed.feed.Public()
+	if err != nil {
+		return nil, err
+	}
+	feeds, err := jwk.NewSet(feed)
+	if err != nil {
+		return nil, err
+	}
+	return &revocation.Trust{
+		Issuer:       k.cfg.Issuer,
+		FeedKeys:     feeds,
+		HandleKeyIDs: []string{k.fixed.handles.ID()},
+		MaxLife:      k.cfg.MaxTokenLife.Truncate(time.Second),
+	}, nil
+}
+
+func sameTrust(a, b *revocation.Trust) bool {
+	x, errX := a.FeedKeys.MarshalJSON()
+	y, errY := b.FeedKeys.MarshalJSON()
+	return errX == nil && errY == nil && string(x) == string(y) &&
+		a.MaxLife == b.MaxLife && slices.Equal(a.HandleKeyIDs, b.HandleKeyIDs)
+}

@@ -1,0 +1,208 @@
+package issuer
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/serve"
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/oauth"
+)
+
+// metadataMaxAge is how long a metadata document may be cached.
+const metadataMaxAge = 5 * time.Minute
+
+// metadata renders the document once: it does not change while the issuer runs.
+func (i *Issuer) metadata() (serve.HandlerFunc, error) {
+	body, err := wire.Marshal(i.cfg.describe())
+	if err != nil {
+		return nil, err
+	}
+	doc := newDocument(body, metadataMaxAge)
+	return func(w http.ResponseWriter, r *http.Request) error { return doc.serve(w, r, "application/json") }, nil
+}
+
+// describe says what this issuer serves, and nothing that it does not.
+func (c *Config) describe() *oauth.Metadata {
+	scopes := []string{oauth.ScopeAdmin}
+	for s := range c.Scopes {
+		scopes = append(scopes, s)
+	}
+	slices.Sort(scopes)
+	var algs []string
+	for _, alg := range c.Keyring.Algorithms() {
+		algs = append(algs, string(alg))
+	}
+	return &oauth.Metadata{
+		Issuer:                c.URL,
+		TokenEndpoint:         c.URL + "/token",
+		RevocationEndpoint:    c.URL + "/revoke",
+		JWKSURI:               c.URL + "/jwks",
+		Scopes:                slices.Compact(scopes),
+		ResponseTypes:         []string{},
+		GrantTypes:            []string{oauth.GrantRefreshToken},
+		SubjectTypes:          []string{"public"},
+		IDTokenAlgorithms:     algs,
+		TokenAuthMethods:      []string{"none"},
+		RevocationAuthMethods: []string{"none"},
+		Feed:                  c.URL + "/revocation",
+		SignIn:                c.URL + "/sign-in",
+		SignOut:               c.URL + "/sign-out",
+	}
+}
+
+// A document is a public answer that seldom changes.
+type document struct {
+	body   []byte
+	etag   string
+	maxAge time.Duration
+}
+
+func newDocument(body []byte, maxAge time.Duration) *document {
+	sum := sha256.Sum256(body)
+	return &document{body: body, etag: `"` + wire.Encode(sum[:]) + `"`, maxAge: maxAge}
+}
+
+// serve answers with the document, or 304 to who has it (RFC 9110, Section 13.1.2).
+func (d *document) serve(w http.ResponseWriter, r *http.Request, contentType string) error {
+	h := w.Header()
+	h.Set("ETag", d.etag)
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(d.maxAge/time.Second)))
+	h.Set("Access-Control-Allow-Origin", "*") // public, and browsers verify too
+	if hasTag(r.Header.Get("If-None-Match"), d.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", contentType)
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, err := w.Write(d.body)
+	return err
+}
+
+func hasTag(list, tag string) bool {
+	for t := range strings.SplitSeq(list, ",") {
+		if t = strings.TrimSpace(t); t == "*" || strings.TrimPrefix(t, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// jwks serves the public keys. The document is rendered once for each key set.
+type jwks struct {
+	keys   *keyring.Keyring
+	latest atomic.Pointer[renderedSet]
+}
+
+type renderedSet struct {
+	set *jwk.Set
+	doc *document
+}
+
+// document returns the present key set. jwk.Set refuses to render private members.
+func (j *jwks) document() (*document, error) {
+	set := j.keys.Public()
+	if have := j.latest.Load(); have != nil && have.set == set {
+		return have.doc, nil
+	}
+	body, err := set.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	doc := newDocument(body, j.keys.JWKSMaxAge())
+	j.latest.Store(&renderedSet{set, doc})
+	return doc, nil
+}
+
+func (j *jwks) serve(w http.ResponseWriter, r *http.Request) error {
+	doc, err := j.document()
+	if err != nil {
+		return err
+	}
+	return doc.serve(w, r, "application/jwk-set+json")
+}
+
+// healthz says that the process runs and answers.
+func healthz(w http.ResponseWriter, _ *http.Request) error {
+	return serve.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyLimit is how long the store may take to answer /readyz.
+const readyLimit = 2 * time.Second
+
+// readyz says that the store answers and a key may sign: that tokens can be had here.
+func (i *Issuer) readyz(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), readyLimit)
+	defer cancel()
+	err := i.st.View(ctx, func(tx *store.Tx) error {
+		_, err := tx.Head()
+		return err
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	if _, err := i.keys.Signer(""); err != nil {
+		return &serve.Error{
+			Status: http.StatusServiceUnavailable, Code: oauth.TemporarilyUnavailable,
+			Description: "no key may sign", RetryAfter: time.Second, Err: err,
+		}
+	}
+	return serve.WriteJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// feedKey is the answer of GET /revocation/key.
+type feedKey struct {
+	KFID       string      `json:"kfid"`
+	Key        string      `json:"key"` // base64url
+	Root       *jwk.Key    `json:"root"`
+	HandleKeys []handleKey `json:"handle_keys"` // all in force, the present one first
+}
+
+type handleKey struct {
+	ID  string `json:"id"`
+	Key string `json:"key"`
+}
+
+// key serves GET /revocation/key: the secret of the feed, for verifiers only.
+func (i *Issuer) key(w http.ResponseWriter, r *http.Request) error {
+	if _, err := i.door.verifier(r); err != nil {
+		return err
+	}
+	id, secret := i.keys.HandleKey().ID(), wire.Encode(i.keys.HandleSecret())
+	w.Header().Set("Cache-Control", "no-store")
+	return serve.WriteJSON(w, http.StatusOK, feedKey{
+		KFID: id, Key: secret, Root: i.keys.Root(), HandleKeys: []handleKey{{id, secret}},
+	})
+}
+
+// manifestLimit is how long a manifest may take.
+const manifestLimit = 3 * time.Second
+
+// manifest serves GET /revocation/manifest. The head in it was read after the
+// request came in, so that a verifier may count its age from when it asked.
+func (i *Issuer) manifest(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), manifestLimit)
+	defer cancel()
+	v, err := i.hub.fresh(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	signed, err := v.manifest()
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/jwt")
+	h.Set("Cache-Control", "public, max-age=1")
+	_, err = w.Write([]byte(signed))
+	return err
+}
