@@ -39,7 +39,7 @@ const (
 type TableConfig struct {
 	Issuer    string
 	Cap       int           // bytes of entries, old and new array together while it grows; default DefaultCap, at least MinCap
-	Retention time.Duration // longest life of a token + RetentionSlack; default DefaultRetention
+	Retention time.Duration // longest life of a token + RetentionSlack; default DefaultRetention; entries may stay a sixteenth longer
 }
 
 // A Table is a verifier's copy of what one issuer has revoked. Check and the
