@@ -77,18 +77,18 @@ func (k *Keyring) advance(tx *store.Tx, rows []store.KeyRow, opt RotateOptions, 
 	if next == nil {
 		return Rotation{}, ErrNoActive
 	}
-	if ready := next.Created.Add(k.cfg.JWKSMaxAge); !opt.Force && now.Before(ready) {
+	if ready := next.Published.Add(k.cfg.JWKSMaxAge); !opt.Force && now.Before(ready) {
 		return Rotation{}, &TooSoonError{At: ready}
 	}
 	done := Rotation{Algorithm: opt.Algorithm, To: next.KID, Added: fresh.KID}
 	if active != nil {
 		done.From = active.KID
-		active.State, active.Changed, active.NotAfter = Retiring, now, now.Add(skew)
+		active.State, active.Retired = Retiring, now
 		if err := tx.UpdateKey(*active); err != nil {
 			return Rotation{}, err
 		}
 	}
-	next.State, next.Changed = Active, now
+	next.State, next.Activated = Active, now
 	if err := tx.UpdateKey(*next); err != nil {
 		return Rotation{}, err
 	}
@@ -104,7 +104,7 @@ func pick(rows []store.KeyRow, alg jwk.Algorithm) (active, standby *store.KeyRow
 		case row.Use != TokenType || row.Alg != string(alg):
 		case row.State == Active:
 			active = row
-		case row.State == Standby && (standby == nil || row.Created.Before(standby.Created)):
+		case row.State == Standby && (standby == nil || row.Published.Before(standby.Published)):
 			standby = row
 		}
 	}
@@ -197,9 +197,9 @@ func (k *Keyring) withdraw(tx *store.Tx, rows []store.KeyRow, kid string, fresh 
 
 // retire makes a row a tombstone: its private half is forgotten, its id stays.
 func retire(row *store.KeyRow, state State, now time.Time) {
-	row.State, row.Changed, row.Sealed = state, now, ""
-	if row.NotAfter.IsZero() {
-		row.NotAfter = now.Add(skew)
+	row.State, row.Sealed = state, ""
+	if row.Retired.IsZero() {
+		row.Retired = now
 	}
 }
 
@@ -225,7 +225,7 @@ func (k *Keyring) expired(state State, stopped time.Time) bool {
 // Expire withdraws the keys whose last token has died and forgets their private
 // halves. Their ids stay. The issuer calls it now and then.
 func (k *Keyring) Expire(ctx context.Context) error {
-	due := slices.ContainsFunc(k.Keys(), func(i Info) bool { return k.expired(i.State, i.Changed) })
+	due := slices.ContainsFunc(k.Keys(), func(i Info) bool { return k.expired(i.State, i.Stopped) })
 	if !due {
 		return nil
 	}
@@ -242,7 +242,7 @@ func (k *Keyring) expire(tx *store.Tx) error {
 		return err
 	}
 	for _, row := range rows {
-		if row.Use != TokenType || !k.expired(row.State, row.Changed) {
+		if row.Use != TokenType || !k.expired(row.State, row.Retired) {
 			continue
 		}
 		retire(&row, Retired, k.cfg.Now())

@@ -32,9 +32,9 @@ type Info struct {
 	KeyID     string        `json:"kid"`
 	Algorithm jwk.Algorithm `json:"alg"`
 	State     State         `json:"state"`
-	Published time.Time     `json:"published"`      // when it became a standby
-	Changed   time.Time     `json:"changed"`        // when it came into its state
-	Until     time.Time     `json:"until,omitzero"` // what it signed as issued later is refused
+	Published time.Time     `json:"published"`
+	Activated time.Time     `json:"activated,omitzero"` // when it began to sign
+	Stopped   time.Time     `json:"stopped,omitzero"`   // when it ceased to
 }
 
 // ring is one reading of the signing keys.
@@ -60,7 +60,7 @@ func (k *Keyring) found(ctx context.Context, alg jwk.Algorithm) error {
 			return err
 		}
 	}
-	rows[0].State = Active
+	rows[0].State, rows[0].Activated = Active, now
 	claim := store.SecretRow{Name: foundedBy(alg), ID: firstSlot, Sealed: "-", Created: now}
 	return k.st.Update(ctx, func(tx *store.Tx) error {
 		err := tx.InsertSecret(claim)
@@ -108,28 +108,32 @@ func (k *Keyring) newRow(alg jwk.Algorithm, now time.Time) (store.KeyRow, error)
 	}
 	return store.KeyRow{
 		KID: key.KeyID(), Use: TokenType, Alg: string(alg), State: Standby, Sealed: sealed, Public: data,
-		Created: now, Changed: now, NotBefore: now.Add(-skew),
+		Published: now,
 	}, nil
 }
 
 // limits are the Level 0 limits of a key: who it speaks for, what it signs, and
 // when. A key that was never replaced has no end yet.
 func (k *Keyring) limits(row store.KeyRow) jwk.Limits {
-	return jwk.Limits{
-		From:    wholeSecond(row.NotBefore),
-		Until:   wholeSecond(row.NotAfter),
+	l := jwk.Limits{
+		From:    row.Published.Add(-skew).Truncate(time.Second),
 		MaxLife: k.cfg.MaxTokenLife,
 		Issuer:  k.cfg.Issuer,
 		Types:   []string{TokenType},
 		Tagged:  true,
 	}
+	if !row.Retired.IsZero() {
+		l.Until = row.Retired.Add(skew).Truncate(time.Second)
+	}
+	return l
 }
 
-func wholeSecond(t time.Time) time.Time {
+// utc leaves the zero time alone.
+func utc(t time.Time) time.Time {
 	if t.IsZero() {
-		return t
+		return time.Time{}
 	}
-	return t.Truncate(time.Second)
+	return t.UTC()
 }
 
 // Reload reads the keys again, for the case that another node has changed them. A
@@ -167,7 +171,7 @@ func (k *Keyring) build(rows []store.KeyRow) (*ring, error) {
 		}
 		r.infos = append(r.infos, Info{
 			KeyID: row.KID, Algorithm: jwk.Algorithm(row.Alg), State: row.State,
-			Published: row.Created, Changed: row.Changed, Until: row.NotAfter,
+			Published: row.Published.UTC(), Activated: utc(row.Activated), Stopped: utc(row.Retired),
 		})
 		if row.State == Retired || row.State == Killed {
 			continue
