@@ -154,7 +154,7 @@ func (r *Remote) fetch(ctx context.Context) (maxAge time.Duration, err error) {
 func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, error) {
 	age := freshness(resp.Header, r.cfg.MaxAge)
 	if resp.StatusCode == http.StatusNotModified && now != nil {
-		return &held{set: now.set, body: now.body, etag: now.etag, at: sent, maxAge: age}, nil
+		return &held{set: now.set, body: now.body, digest: now.digest, etag: now.etag, at: sent, maxAge: age}, nil
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, &fetch.StatusError{Status: resp.StatusCode}
@@ -167,7 +167,7 @@ func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, er
 	if err != nil {
 		return nil, fmt.Errorf("not a key set: %w", err)
 	}
-	return &held{set: set, body: body, etag: resp.Header.Get("ETag"), at: sent, maxAge: age}, nil
+	return &held{set: set, body: body, digest: digest(body), etag: resp.Header.Get("ETag"), at: sent, maxAge: age}, nil
 }
 
 func (r *Remote) replace(next *held) {

@@ -101,10 +101,16 @@ type Remote struct {
 type held struct {
 	set     *jwk.Set
 	body    []byte
+	digest  string // of body
 	etag    string
 	at      time.Time // when the source last confirmed it
 	maxAge  time.Duration
 	fromAge time.Duration // its age when it was read from disk
+}
+
+func digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return wire.Encode(sum[:])
 }
 
 func (h *held) age() time.Duration { return h.fromAge + time.Since(h.at) }
@@ -200,8 +206,7 @@ func (r *Remote) Digest() string {
 	if h == nil || h.age() > r.cfg.MaxStale {
 		return ""
 	}
-	sum := sha256.Sum256(h.body)
-	return wire.Encode(sum[:])
+	return h.digest
 }
 
 // Loaded is closed once a first set is there.

@@ -61,7 +61,7 @@ func readState(path, url string) (*held, error) {
 	}
 	now := time.Now()
 	return &held{
-		set: set, body: d.Set, etag: d.ETag, at: now,
+		set: set, body: d.Set, digest: digest(d.Set), etag: d.ETag, at: now,
 		maxAge:  time.Duration(d.MaxAge) * time.Second,
 		fromAge: max(now.Sub(time.Unix(d.At, 0)), 0),
 	}, nil

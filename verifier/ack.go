@@ -1,0 +1,115 @@
+package verifier
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/revocation"
+)
+
+const (
+	// ackEvery is how often a verifier says that it is still there when nothing
+	// moves.
+	ackEvery = 10 * time.Second
+	// ackCheck is how often it looks whether its key set has changed.
+	ackCheck = time.Second
+	// ackSpacing gathers what is applied in quick succession.
+	ackSpacing = 20 * time.Millisecond
+	// farewellTimeout bounds the signing off of Close.
+	farewellTimeout = time.Second
+
+	maxInstance = 64
+)
+
+// defaultInstance names this process among the others with its credential.
+func defaultInstance() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "verifier"
+	}
+	suffix := "-" + rand.Text()[:8]
+	return host[:min(len(host), maxInstance-len(suffix))] + suffix
+}
+
+// acknowledgement says what this verifier holds.
+type acknowledgement struct {
+	Instance string `json:"instance"`
+	Epoch    uint64 `json:"epoch"`
+	Seq      uint64 `json:"seq"`
+	C        string `json:"c"`
+	KFID     string `json:"kfid"`
+	Keys     string `json:"keys"`
+	Done     bool   `json:"done,omitzero"`
+}
+
+// acknowledge tells the issuer what has been applied, after it has been, until
+// ctx ends.
+func (f *feed) acknowledge(ctx context.Context) {
+	ticker := time.NewTicker(ackCheck)
+	defer ticker.Stop()
+	var keys string
+	var last time.Time
+	for {
+		if now := f.keys.digest(); f.lookup.Load() != nil && (f.moving.Swap(false) || now != keys || time.Since(last) >= ackEvery) {
+			keys, last = now, time.Now()
+			if err := f.post(ctx, false); err != nil && ctx.Err() == nil {
+				f.counts.ackErrors.Add(1)
+			}
+		}
+		sleep(ctx, ackSpacing)
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.applied:
+		case <-ticker.C:
+		}
+	}
+}
+
+// farewell signs off, so that nobody waits for this verifier.
+func (f *feed) farewell() {
+	if f.lookup.Load() == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	defer cancel()
+	if err := f.post(ctx, true); err != nil {
+		f.log.Info("not signed off from the revocation feed", "iss", f.cfg.Issuer, "err", err)
+	}
+}
+
+func (f *feed) post(ctx context.Context, done bool) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	body, err := wire.Marshal(f.acknowledgement(f.table.Head(), done))
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.at[0].base+"/ack", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if err := f.authorize(req); err != nil {
+		return err
+	}
+	resp, err := f.at[0].do(req, http.StatusNoContent)
+	if err != nil {
+		return err
+	}
+	io.Copy(io.Discard, io.LimitReader(resp.Body, maxLine))
+	return resp.Body.Close()
+}
+
+func (f *feed) acknowledgement(head revocation.Position, done bool) acknowledgement {
+	return acknowledgement{
+		Instance: f.cfg.Instance, Epoch: head.Epoch, Seq: head.Seq, C: head.C.String(),
+		KFID: f.lookup.Load().keys[0].ID(), Keys: f.keys.digest(), Done: done,
+	}
+}

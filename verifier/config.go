@@ -1,0 +1,178 @@
+package verifier
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/fetch"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jwt"
+)
+
+// DefaultType is the type of access tokens (RFC 9068, Section 2.1).
+const DefaultType = "at+jwt"
+
+// maxCredential bounds a credential, in bytes.
+const maxCredential = 1 << 10
+
+// Config says which tokens a [Verifier] accepts and where it learns what it must
+// know. Issuer and Audience are required.
+type Config struct {
+	Issuer   string // must equal "iss"; the URL where discovery begins
+	Audience string // must be among "aud"
+
+	Type       string           // required "typ"; default "at+jwt"
+	Algorithms []jwk.Algorithm  // default: whatever the key is for
+	Leeway     time.Duration    // clock skew forgiven; default 60 s, at most 10 min
+	MaxLife    time.Duration    // longest "exp" - "iat"; default 24 h
+	Now        func() time.Time // for "exp", "nbf" and "iat" only; default time.Now
+
+	// InsecureSkipType accepts any "typ" or none, for issuers that write none.
+	InsecureSkipType bool
+
+	// Keys replaces discovery, keys and feed: for shared secrets and tests.
+	Keys *jwk.Set
+	// JWKSURL replaces discovery and feed by one remote set.
+	JWKSURL string
+
+	// Credential is what "counterfoil client add --verifier NAME" printed:
+	// NAME:SECRET. The feed is keyed for its holders only. CredentialFile names
+	// a file that holds it, read again at each use.
+	Credential     string
+	CredentialFile string
+
+	// Root is the RFC 7638 thumbprint of the issuer's root key, which signs who
+	// may sign the feed. Empty pins the one seen at first contact.
+	Root string
+
+	// StateDir keeps keys, table and pins, so that a Verifier can start while
+	// the issuer is down. It holds the feed's handle key: its files are 0600.
+	// Default none. Several Verifiers of different issuers may share one.
+	StateDir string
+
+	// FeedURLs are mirrors of the feed, asked when the issuer's own does not
+	// answer. They are never sent the credential.
+	FeedURLs []string
+	// TableBytes is the hard cap of the table; default 64 MiB.
+	TableBytes int
+	// OpenWhenBlind accepts tokens even after the feed has been silent for
+	// longer than a token lives. Sensitive routes stay closed.
+	OpenWhenBlind bool
+	// Instance names this process in acknowledgements; default the host name
+	// and a random number.
+	Instance string
+
+	// Cookies accepts the token from the cookie [CookieName] too, and then
+	// refuses cross-origin requests as [http.CrossOriginProtection] does.
+	Cookies bool
+
+	// AllowPrivate are inner addresses that the issuer's names may resolve to.
+	AllowPrivate []netip.Prefix
+	// HTTPClient replaces the client that refuses inner addresses, for a proxy
+	// or a private CA. Redirects are not followed even then.
+	HTTPClient *http.Client
+
+	Log *slog.Logger // of the background work; default slog.Default
+}
+
+// check fills in defaults and refuses what cannot work.
+func (c *Config) check() error {
+	if c.Issuer == "" || c.Audience == "" {
+		return errors.New("verifier: Issuer and Audience are required")
+	}
+	if c.Keys != nil && c.JWKSURL != "" {
+		return errors.New("verifier: Keys and JWKSURL exclude each other")
+	}
+	if c.Credential != "" && c.CredentialFile != "" {
+		return errors.New("verifier: Credential and CredentialFile exclude each other")
+	}
+	if c.InsecureSkipType == (c.Type != "") && c.InsecureSkipType {
+		return errors.New("verifier: Type and InsecureSkipType exclude each other")
+	}
+	if !c.InsecureSkipType {
+		c.Type = cmp.Or(c.Type, DefaultType)
+	}
+	if c.Leeway > jwt.MaxLeeway || c.Leeway < 0 && c.Leeway != jwt.NoLeeway || c.MaxLife < 0 || c.TableBytes < 0 {
+		return errors.New("verifier: Leeway, MaxLife or TableBytes is out of bounds")
+	}
+	c.MaxLife = cmp.Or(c.MaxLife, jwt.DefaultMaxLife)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	c.Instance = cmp.Or(c.Instance, defaultInstance())
+	return c.checkURLs()
+}
+
+func (c *Config) checkURLs() error {
+	if c.discovers() {
+		if _, err := fetch.ParseURL(c.Issuer); err != nil {
+			return fmt.Errorf("verifier: Issuer: %w", err)
+		}
+	}
+	for _, u := range c.FeedURLs {
+		if _, err := fetch.ParseURL(u); err != nil {
+			return fmt.Errorf("verifier: FeedURLs: %w", err)
+		}
+	}
+	if c.Credential != "" {
+		if _, err := parseCredential(c.Credential); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discovers reports whether keys and feed are found by discovery.
+func (c *Config) discovers() bool { return c.Keys == nil && c.JWKSURL == "" }
+
+func (c *Config) policy() jwt.Policy {
+	return jwt.Policy{
+		Issuer: c.Issuer, Audience: c.Audience, Type: c.Type, Algorithms: c.Algorithms,
+		Leeway: c.Leeway, MaxLife: c.MaxLife, Now: c.Now, InsecureSkipType: c.InsecureSkipType,
+	}
+}
+
+// credential is what a verifier shows to the feed (RFC 7617).
+type credential struct{ name, secret string }
+
+func parseCredential(s string) (credential, error) {
+	name, secret, ok := strings.Cut(strings.TrimSpace(s), ":")
+	if !ok || name == "" || secret == "" || len(s) > maxCredential || strings.ContainsAny(s, "\x00") {
+		return credential{}, errors.New("verifier: a credential is NAME:SECRET on one line")
+	}
+	return credential{name, secret}, nil
+}
+
+// credential returns the zero value where none is configured.
+func (c *Config) credential() (credential, error) {
+	switch {
+	case c.Credential != "":
+		return parseCredential(c.Credential)
+	case c.CredentialFile != "":
+		text, err := os.ReadFile(c.CredentialFile)
+		if err != nil {
+			return credential{}, err
+		}
+		return parseCredential(string(text))
+	}
+	return credential{}, nil
+}
+
+// client returns the client for one origin.
+func (c *Config) client(u *url.URL) *http.Client {
+	if c.HTTPClient != nil {
+		return fetch.WithoutRedirects(c.HTTPClient)
+	}
+	return fetch.NewClient(u, c.AllowPrivate)
+}

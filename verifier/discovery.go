@@ -1,0 +1,140 @@
+package verifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/fetch"
+	"github.com/counterfoil/counterfoil/oauth"
+)
+
+const (
+	// metadataAge is how often metadata are read again, to notice a feed that
+	// has come into being or keys that have moved.
+	metadataAge = 10 * time.Minute
+	// Discovery that failed is tried again after these pauses, doubling.
+	minDiscoveryPause = 250 * time.Millisecond
+	maxDiscoveryPause = 10 * time.Second
+)
+
+// discover reads the issuer's metadata and keeps to them until ctx ends.
+func (v *Verifier) discover(ctx context.Context) {
+	u, err := url.Parse(v.cfg.Issuer) // checked by Open
+	if err != nil {
+		return
+	}
+	client := v.cfg.client(u)
+	pause := minDiscoveryPause
+	for ctx.Err() == nil {
+		body, err := v.readMetadata(ctx, client)
+		if err == nil {
+			err = v.adopt(ctx, body)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		v.noteDiscovery(err)
+		if err == nil {
+			pause = minDiscoveryPause
+			sleep(ctx, metadataAge*3/4+rand.N(metadataAge/4))
+			continue
+		}
+		sleep(ctx, pause/2+rand.N(pause/2))
+		pause = min(2*pause, maxDiscoveryPause)
+	}
+}
+
+func (v *Verifier) noteDiscovery(err error) {
+	v.mu.Lock()
+	before := v.problem
+	v.problem = err
+	v.mu.Unlock()
+	if err != nil && (before == nil || before.Error() != err.Error()) {
+		v.cfg.Log.Warn("issuer metadata not read", "iss", v.cfg.Issuer, "err", err)
+	}
+}
+
+// readMetadata asks at the well-known places in turn. Only 404 sends it on to
+// the next: any other trouble says nothing about what the issuer has.
+func (v *Verifier) readMetadata(ctx context.Context, client *http.Client) ([]byte, error) {
+	places, err := oauth.WellKnownURLs(v.cfg.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	for _, place := range places {
+		var body []byte
+		if body, err = (endpoint{base: place, client: client}).read(ctx, "", oauth.MaxMetadata); err == nil {
+			return body, nil
+		}
+		var status *fetch.StatusError
+		if !errors.As(err, &status) || status.Status != http.StatusNotFound {
+			break
+		}
+	}
+	return nil, fmt.Errorf("metadata: %w", err)
+}
+
+// adopt acts on metadata that were read from the issuer or, at the start, from
+// disk. That an issuer has no feed is believed only here. Once it had one, it
+// has one: nobody makes a verifier forget by leaving a line out.
+func (v *Verifier) adopt(ctx context.Context, body []byte) error {
+	m, err := oauth.ParseMetadata(body, v.cfg.Issuer)
+	if err != nil {
+		return err
+	}
+	if err := v.checkKeysURL(m.JWKSURI); err != nil {
+		return err
+	}
+	before := v.found.Load()
+	hadFeed := before != nil && before.feed != nil
+	if hadFeed && m.Feed == "" {
+		return errors.New("metadata no longer name the revocation feed that they named before")
+	}
+	if r := v.keys.remote.Load(); r == nil || r.Status().URL != m.JWKSURI {
+		if err := v.openKeys(m.JWKSURI); err != nil {
+			return fmt.Errorf("jwks_uri: %w", err)
+		}
+	}
+	if m.Feed != "" && !hadFeed {
+		f, err := newFeed(&v.cfg, m.Feed, &v.keys, v.state)
+		if err != nil {
+			return err
+		}
+		v.found.Store(&found{feed: f})
+		v.work.Go(func() { f.run(ctx) })
+		v.work.Go(func() { f.keep(ctx) })
+	} else if before == nil {
+		v.found.Store(&found{})
+	}
+	return v.state.write(metadataFile, body)
+}
+
+// checkKeysURL keeps metadata from pointing at this machine, unless the issuer
+// is on it.
+func (v *Verifier) checkKeysURL(raw string) error {
+	u, err := fetch.ParseURL(raw)
+	if err != nil {
+		return fmt.Errorf("jwks_uri: %w", err)
+	}
+	iss, err := url.Parse(v.cfg.Issuer)
+	if err != nil || fetch.IsLoopback(u) && !fetch.IsLoopback(iss) {
+		return errors.New("jwks_uri is on loopback and the issuer is not")
+	}
+	return nil
+}
+
+// restore starts from the metadata on disk, so that the issuer may be down.
+func (v *Verifier) restore(ctx context.Context) {
+	body, err := v.state.read(metadataFile, oauth.MaxMetadata)
+	if err == nil && body != nil {
+		err = v.adopt(ctx, body)
+	}
+	if err != nil {
+		v.cfg.Log.Warn("saved metadata not used", "iss", v.cfg.Issuer, "err", err)
+	}
+}

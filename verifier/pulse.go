@@ -1,0 +1,184 @@
+package verifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/fetch"
+	"github.com/counterfoil/counterfoil/revocation"
+)
+
+// pulse asks for the head once a second, and at once when somebody lags, until
+// ctx ends. It measures freshness: the stream may be held up on its way by
+// anybody, and a heartbeat says only when it was sent.
+func (f *feed) pulse(ctx context.Context, stop context.CancelCauseFunc) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	free := make(chan struct{}, maxInFlight)
+	for {
+		var r *round
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-f.wanted:
+			r = f.takeRound()
+		}
+		select {
+		case free <- struct{}{}:
+		default:
+			r.end()
+			continue // enough are under way
+		}
+		behind := f.isBehind()
+		wg.Go(func() {
+			defer func() { <-free }()
+			defer r.end()
+			f.question(ctx, r != nil || behind, stop)
+		})
+		if r != nil {
+			sleep(ctx, urgentSpacing)
+		}
+	}
+}
+
+func (f *feed) takeRound() *round {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.next
+	f.next = nil
+	return r
+}
+
+func (r *round) end() {
+	if r != nil {
+		close(r.done)
+	}
+}
+
+// catchUp asks for a fetch that begins after now, and returns a channel that is
+// closed when it is done.
+func (f *feed) catchUp() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next == nil {
+		f.next = &round{make(chan struct{})}
+		signal(f.wanted)
+	}
+	return f.next.done
+}
+
+// isBehind reports whether a head that was stated earlier has not been reached.
+func (f *feed) isBehind() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.probes) > 0
+}
+
+// question asks once for the head, and with pull also for the entries up to it
+// without leaving them to the stream.
+func (f *feed) question(ctx context.Context, pull bool, stop context.CancelCauseFunc) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	m, err := f.probe(ctx)
+	switch {
+	case errors.Is(err, errNotKeyed), errors.Is(err, revocation.ErrFork):
+		stop(err) // the next session gets new keys, or the other history
+	case err != nil:
+		f.note(err)
+		return
+	case f.mustRestart(m):
+		stop(errResync)
+	case pull && f.table.Head().Before(m.Position()):
+		if err := f.pull(ctx); err != nil {
+			f.note(err)
+			return
+		}
+	}
+	f.note(nil)
+}
+
+func (f *feed) mustRestart(m *revocation.Manifest) bool {
+	return f.reload.Load() || f.table.Head().Epoch != m.Epoch
+}
+
+// probe asks for a manifest and draws its conclusions.
+func (f *feed) probe(ctx context.Context) (*revocation.Manifest, error) {
+	origin := ctx
+	if len(f.at) > 1 {
+		var cancel context.CancelFunc
+		origin, cancel = context.WithTimeout(ctx, hedgeAfter)
+		defer cancel()
+	}
+	m, err := f.probeAt(origin, f.at[0])
+	for _, mirror := range f.at[1:] {
+		if err == nil || ctx.Err() != nil || !isAbsent(err) {
+			return m, err
+		}
+		m, err = f.probeAt(ctx, mirror)
+	}
+	return m, err
+}
+
+func (f *feed) probeAt(ctx context.Context, e endpoint) (*revocation.Manifest, error) {
+	sent := time.Now()
+	resp, err := e.get(ctx, "/manifest", noCache)
+	if err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	defer resp.Body.Close()
+	body, err := fetch.Body(resp.Body, maxManifest)
+	if err != nil {
+		return nil, fmt.Errorf("manifest: %w", &transportError{err})
+	}
+	cached := e.mirror || resp.Header.Get("Age") != ""
+	m, err := f.observe(string(body), sent, time.Now(), cached)
+	if err != nil {
+		return m, fmt.Errorf("manifest: %w", err)
+	}
+	return m, nil
+}
+
+// observe verifies a manifest and takes from it trust, head and freshness.
+func (f *feed) observe(token string, sent, received time.Time, cached bool) (*revocation.Manifest, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.anchor == nil {
+		return nil, errNotKeyed
+	}
+	m, err := f.anchor.openManifest(f.cfg.Issuer, token)
+	if err != nil {
+		f.counts.refused.Add(1)
+		return nil, err
+	}
+	if err := f.trusted(); err != nil {
+		return nil, err
+	}
+	if err := f.table.Consider(m.Position()); err != nil {
+		f.alarm(err)
+		return m, err // a fork is to be loaded too
+	}
+	f.measure(m, sent, received, cached)
+	return m, nil
+}
+
+// measure draws freshness from a manifest. Callers hold f.mu.
+func (f *feed) measure(m *revocation.Manifest, sent, received time.Time, cached bool) {
+	if cached {
+		f.expect(probe{m.Position(), f.delay.cached(sent, received, m.AsOf)})
+		return
+	}
+	at, ok := f.delay.origin(sent, received, m.AsOf)
+	if !ok {
+		return
+	}
+	if a := f.answered.Load(); a == nil || at.After(a.sent) {
+		f.answered.Store(&answer{at, m.Head})
+	}
+	f.expect(probe{m.Position(), at})
+}

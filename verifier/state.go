@@ -1,0 +1,219 @@
+package verifier
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/counterfoil/counterfoil/internal/atomicfile"
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/revocation"
+)
+
+// Files of the state, in a folder for each issuer.
+const (
+	metadataFile = "metadata.json"
+	keysFile     = "keys.json"
+	feedFile     = "feed.json" // holds handle keys: secret
+	tableFile    = "table"
+
+	maxFeedFile = 1 << 20
+)
+
+// saveEvery is how often a table that has moved is written.
+const saveEvery = 10 * time.Second
+
+// stateDir is where a Verifier keeps what it needs to start with the issuer
+// down. The zero stateDir keeps nothing.
+type stateDir struct{ path string }
+
+func openState(dir, issuer string) (*stateDir, error) {
+	if dir == "" {
+		return &stateDir{}, nil
+	}
+	sum := sha256.Sum256([]byte(issuer))
+	s := &stateDir{filepath.Join(dir, hex.EncodeToString(sum[:8]))}
+	if err := os.MkdirAll(s.path, 0o700); err != nil {
+		return nil, fmt.Errorf("verifier: StateDir: %w", err)
+	}
+	return s, nil
+}
+
+// file returns the path of a file, or "" where nothing is kept.
+func (s *stateDir) file(name string) string {
+	if s.path == "" {
+		return ""
+	}
+	return filepath.Join(s.path, name)
+}
+
+// read returns nil where there is nothing.
+func (s *stateDir) read(name string, limit int64) ([]byte, error) {
+	f, err := s.open(name)
+	if f == nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+func (s *stateDir) open(name string) (*os.File, error) {
+	if s.path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(s.file(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return f, err
+}
+
+func (s *stateDir) write(name string, data []byte) error {
+	if s.path == "" {
+		return nil
+	}
+	return atomicfile.Write(s.file(name), data)
+}
+
+// savedFeed is feed.json: what a feed must know beside the table.
+type savedFeed struct {
+	Issuer     string         `json:"issuer"`
+	Root       jsontext.Value `json:"root"`
+	Statements []string       `json:"statements"` // trust, in the order of acceptance
+	HandleKeys []handleSecret `json:"handle_keys"`
+	FreshAt    int64          `json:"fresh_at"` // Unix milliseconds
+}
+
+// restore starts from what is on disk. The table is then never better than
+// stale, since only the feed can say what has happened in the meantime.
+func (f *feed) restore() error {
+	cfg := revocation.TableConfig{Issuer: f.cfg.Issuer, Cap: f.cfg.TableBytes, Retention: revocation.RetentionSlack}
+	saved, err := f.readSaved()
+	if err == nil && saved != nil {
+		f.table, err = f.readTable(cfg)
+	}
+	if err != nil {
+		f.log.Warn("saved revocations not used", "iss", f.cfg.Issuer, "err", err)
+		f.anchor = nil
+	}
+	if f.table == nil {
+		f.table, err = revocation.NewTable(cfg)
+		return err
+	}
+	f.table.SetRetention(f.anchor.Retention())
+	f.publish()
+	age := max(time.Since(time.UnixMilli(saved.FreshAt)), LateFor+time.Millisecond)
+	at := time.Now().Add(-age)
+	f.freshAt.Store(&at)
+	return nil
+}
+
+// readSaved makes the anchor again. It returns nil where nothing was saved, or
+// where another root has been pinned since.
+func (f *feed) readSaved() (*savedFeed, error) {
+	data, err := f.state.read(feedFile, maxFeedFile)
+	if data == nil {
+		return nil, err
+	}
+	var s savedFeed
+	if err := wire.Unmarshal(data, &s); err != nil {
+		return nil, err
+	}
+	root, err := jwk.Parse(s.Root)
+	if err != nil {
+		return nil, err
+	}
+	if s.Issuer != f.cfg.Issuer || f.cfg.Root != "" && root.Thumbprint() != f.cfg.Root {
+		return nil, errRoot
+	}
+	a := newAnchor(root, f.cfg.Issuer)
+	for _, statement := range s.Statements {
+		if err := a.accept(statement); err != nil {
+			return nil, err
+		}
+	}
+	for _, h := range s.HandleKeys {
+		secret, err := wire.Decode(h.Key)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.offer(h.ID, secret); err != nil {
+			return nil, err
+		}
+	}
+	f.anchor = a
+	return &s, nil
+}
+
+func (f *feed) readTable(cfg revocation.TableConfig) (*revocation.Table, error) {
+	file, err := f.state.open(tableFile)
+	if file == nil {
+		return nil, err
+	}
+	defer file.Close()
+	return revocation.ReadTable(cfg, file)
+}
+
+// keep saves what has changed, now and then.
+func (f *feed) keep(ctx context.Context) {
+	if f.state.path == "" {
+		return
+	}
+	for ctx.Err() == nil {
+		sleep(ctx, saveEvery)
+		if ctx.Err() != nil {
+			return // Close saves
+		}
+		if err := f.save(); err != nil {
+			f.log.Warn("revocations not saved", "iss", f.cfg.Issuer, "err", err)
+		}
+	}
+}
+
+// save writes table and trust, trust first: a table without the keys to look
+// into it would be of no use.
+func (f *feed) save() error {
+	if f.state.path == "" || f.lookup.Load() == nil {
+		return nil
+	}
+	saved, err := f.toSave()
+	if err != nil {
+		return err
+	}
+	if err := f.state.write(feedFile, saved); err != nil {
+		return err
+	}
+	if !f.dirty.Swap(false) {
+		return nil
+	}
+	return atomicfile.WriteFrom(f.state.file(tableFile), f.table)
+}
+
+func (f *feed) toSave() ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	root, err := f.anchor.root.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	s := savedFeed{Issuer: f.cfg.Issuer, Root: root, Statements: f.anchor.statements}
+	for _, id := range f.anchor.HandleKeyIDs() {
+		if secret, ok := f.anchor.secrets[id]; ok {
+			s.HandleKeys = append(s.HandleKeys, handleSecret{id, wire.Encode(secret)})
+		}
+	}
+	if at := f.freshAt.Load(); at != nil {
+		s.FreshAt = at.UnixMilli()
+	}
+	return wire.Marshal(s)
+}

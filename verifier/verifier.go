@@ -1,0 +1,201 @@
+package verifier
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jwks"
+	"github.com/counterfoil/counterfoil/jose/jwt"
+)
+
+// A Verifier checks the access tokens of one issuer for one audience. It is safe
+// for concurrent use.
+type Verifier struct {
+	cfg     Config
+	policy  jwt.Policy
+	origins *http.CrossOriginProtection
+	keys    keySource
+	state   *stateDir
+
+	found atomic.Pointer[found] // nil until discovery has succeeded once
+
+	mu      sync.Mutex
+	problem error // of the last discovery; nil when it succeeded
+
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+// found is what discovery has found.
+type found struct {
+	feed *feed // nil if the issuer has none
+}
+
+// keySource is where the Verifier's keys are: one of the two.
+type keySource struct {
+	fixed  *jwk.Set
+	remote atomic.Pointer[jwks.Remote]
+}
+
+// Find implements [jwk.Source].
+func (k *keySource) Find(kid, alg string) (*jwk.Key, error) {
+	if k.fixed != nil {
+		return k.fixed.Find(kid, alg)
+	}
+	if r := k.remote.Load(); r != nil {
+		return r.Find(kid, alg)
+	}
+	return nil, jwks.ErrNoKeys
+}
+
+func (k *keySource) ready() error {
+	if k.fixed != nil {
+		return nil
+	}
+	if r := k.remote.Load(); r != nil {
+		return r.Ready()
+	}
+	return jwks.ErrNoKeys
+}
+
+// digest names the remote set that is held, for acknowledgements.
+func (k *keySource) digest() string {
+	if r := k.remote.Load(); r != nil {
+		return r.Digest()
+	}
+	return ""
+}
+
+// refresh asks for the remote set, because somebody knows that it has changed.
+func (k *keySource) refresh() {
+	if r := k.remote.Load(); r != nil {
+		r.Refresh()
+	}
+}
+
+// Open starts a Verifier. It returns at once: until keys and, where the issuer
+// has a feed, the table are there, checks answer [ErrNotReady], and
+// [Verifier.Ready] says why. An error means that cfg cannot work.
+//
+// The background work ends with ctx or with Close, whichever is first; the
+// caller closes the Verifier in any case.
+func Open(ctx context.Context, cfg Config) (*Verifier, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	v := &Verifier{cfg: cfg, policy: cfg.policy(), origins: http.NewCrossOriginProtection()}
+	v.keys.fixed = cfg.Keys
+	var err error
+	if v.state, err = openState(cfg.StateDir, cfg.Issuer); err != nil {
+		return nil, err
+	}
+	ctx, v.stop = context.WithCancel(ctx)
+	switch {
+	case cfg.Keys != nil:
+		v.found.Store(&found{})
+	case cfg.JWKSURL != "":
+		err = v.openKeys(cfg.JWKSURL)
+		v.found.Store(&found{})
+	default:
+		v.restore(ctx)
+		v.work.Go(func() { v.discover(ctx) })
+	}
+	if err != nil {
+		v.stop()
+		return nil, err
+	}
+	return v, nil
+}
+
+// openKeys begins to follow a key set, in place of the one followed before.
+func (v *Verifier) openKeys(url string) error {
+	remote, err := jwks.Open(jwks.Config{
+		URL: url, AllowPrivate: v.cfg.AllowPrivate, HTTPClient: v.cfg.HTTPClient,
+		StateFile: v.state.file(keysFile), Log: v.cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	if before := v.keys.remote.Swap(remote); before != nil {
+		before.Close()
+	}
+	return nil
+}
+
+// Close stops the background work, waits for it, signs off from the feed and
+// saves the state. The Verifier goes on checking with what it holds, as long as
+// the staleness of that allows.
+func (v *Verifier) Close() error {
+	v.stop()
+	v.work.Wait()
+	if r := v.keys.remote.Load(); r != nil {
+		r.Close()
+	}
+	if f := v.feed(); f != nil {
+		f.farewell()
+		return f.save()
+	}
+	return nil
+}
+
+func (v *Verifier) feed() *feed {
+	if found := v.found.Load(); found != nil {
+		return found.feed
+	}
+	return nil
+}
+
+// Verify checks a token: form, signature, claims, and that it is not revoked.
+// It does no I/O. [StatusOf] turns its errors into answers.
+func (v *Verifier) Verify(ctx context.Context, token string) (*jwt.Token[Access], error) {
+	return v.Check(ctx, token, Route{})
+}
+
+// Check is Verify for a route that asks for more. Where the token shows that
+// this verifier lags, a sensitive route waits up to [CatchUp].
+func (v *Verifier) Check(ctx context.Context, token string, route Route) (*jwt.Token[Access], error) {
+	found := v.found.Load()
+	if found == nil {
+		return nil, ErrNotReady
+	}
+	if found.feed != nil {
+		if err := found.feed.admit(route); err != nil {
+			return nil, err
+		}
+	}
+	tok, err := jwt.Verify[Access](v.policy, &v.keys, token)
+	if err != nil {
+		return nil, err
+	}
+	if found.feed != nil {
+		if err := found.feed.check(ctx, tok, route); err != nil {
+			return nil, err
+		}
+	}
+	if err := route.permits(tok); err != nil {
+		return nil, err
+	}
+	return tok, nil
+}
+
+// Ready returns nil when tokens can be checked, and otherwise an error that
+// matches [ErrNotReady] or [ErrBlind] and says what is missing and what to do.
+func (v *Verifier) Ready() error {
+	found := v.found.Load()
+	if found == nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return errors.Join(ErrNotReady, v.problem)
+	}
+	if err := v.keys.ready(); err != nil {
+		return errors.Join(ErrNotReady, err)
+	}
+	if found.feed != nil {
+		return found.feed.ready()
+	}
+	return nil
+}
