@@ -8,6 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/notary"
+	"github.com/counterfoil/counterfoil/revocation"
 )
 
 // tokenType is the "typ" of access tokens (RFC 9068, Section 2.1).
@@ -64,4 +65,29 @@ func (s *Server) genuine(token string) (*jwt.Token[Access], error) {
 		return nil, errNoRSQ
 	}
 	return tok, nil
+}
+
+// stands asks the store about a genuine token: its key must sign or have signed,
+// and nothing that it rests on may have been revoked since it was made.
+func (s *Server) stands(tx *store.Tx, tok *jwt.Token[Access]) error {
+	c := tok.Claims()
+	now, err := tx.Standing(store.StandingQuery{
+		Session: c.SessionID, UserID: tok.Subject(), ClientID: c.ClientID, Tenant: c.Tenant, KeyID: tok.Key().KeyID(),
+	})
+	if err != nil {
+		return err
+	}
+	if now.User == nil || c.SessionID != "" && now.Session == nil {
+		return store.ErrNotFound
+	}
+	// A key that retires has signed rightly until it stopped.
+	err = now.Permits(c.RSQ)
+	if err != nil && !(errors.Is(err, store.ErrKeyInactive) && now.KeyState == store.KeyRetiring) {
+		return err
+	}
+	revoked, err := tx.TokenRevoked(s.entry(revocation.Token, tok.ID()), c.SessionID)
+	if err == nil && revoked {
+		return store.ErrRevoked
+	}
+	return err
 }

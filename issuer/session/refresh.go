@@ -170,4 +170,4 @@ func (r *Refresh) Holder(addr netip.Addr, userAgent string) Holder {
 }
 
 // Format writes that there is a refresh token, whatever the verb.
-func (r *Refresh) Format(s fmt.State, _ rune) { io.WriteString(s, "refresh token (not shown)") }
+func (Refresh) Format(s fmt.State, _ rune) { io.WriteString(s, "refresh token (not shown)") }

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
-	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/oauth"
 )
 
@@ -117,27 +115,6 @@ func (s *Server) end(ctx context.Context, sid string, action audit.Action, detai
 		s.counts.revoked.Add(1)
 	}
 	return err
-}
-
-// stands asks the store about a genuine token: its key must sign or have signed,
-// and nothing that it rests on may have been revoked since it was made.
-func (s *Server) stands(tx *store.Tx, tok *jwt.Token[Access]) error {
-	c := tok.Claims()
-	now, err := tx.Standing(store.StandingQuery{
-		Session: c.SessionID, UserID: tok.Subject(), ClientID: c.ClientID, Tenant: c.Tenant, KeyID: tok.Key().KeyID(),
-	})
-	if err != nil {
-		return err
-	}
-	if now.User == nil || c.SessionID != "" && now.Session == nil {
-		return store.ErrNotFound
-	}
-	// A key that retires has signed rightly until now, and the keyring no longer
-	// publishes one that was killed.
-	if err := now.Permits(c.RSQ); err != nil && !errors.Is(err, store.ErrKeyInactive) {
-		return err
-	}
-	return nil
 }
 
 func formatSeq(seq uint64) string { return strconv.FormatUint(seq, 10) }

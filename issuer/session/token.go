@@ -163,7 +163,7 @@ func (t *renewal) alive(row *store.Session) error {
 func (t *renewal) rotate(tx *store.Tx, row store.Session) error {
 	next := t.presented.Next(t.now.Epoch)
 	rotation := store.Rotation{
-		ID: row.ID, From: row.Counter, To: next.Counter, Epoch: next.Epoch,
+		ID: row.ID, From: row.Counter, FromEpoch: row.Epoch, To: next.Counter, Epoch: next.Epoch,
 		SecretHash: next.SecretHash(), Holder: t.holder, At: t.now.Now,
 	}
 	if err := t.grant(&row, next); err != nil {
