@@ -30,8 +30,13 @@ type Key struct {
 	thumbprint string
 	ops        operations
 	limits     Limits
-	material   material
+	material   *hidden
 }
+
+// A hidden stands between a Key and its material. When a struct that holds a Key
+// in an unexported field is printed with a wrong verb, package fmt asks no method
+// and follows one pointer; it does not follow the second.
+type hidden struct{ material }
 
 // A material is the mathematical part of a key. Implementations are immutable.
 // Those of a public key answer ErrNotPrivate to sign.
@@ -63,7 +68,7 @@ func newKey(m material, ops operations, p Params) (*Key, error) {
 		thumbprint: thumbprint(info.kty, m),
 		ops:        ops,
 		limits:     p.Limits.clone(),
-		material:   m,
+		material:   &hidden{m},
 	}
 	k.kid = p.KeyID
 	if k.kid == "" && !k.IsSymmetric() {
@@ -103,7 +108,7 @@ func (k *Key) Public() (*Key, error) {
 		return k, nil
 	}
 	pub := *k
-	pub.material = k.material.public()
+	pub.material = &hidden{k.material.public()}
 	pub.ops = k.ops.public()
 	return &pub, nil
 }

@@ -21,7 +21,7 @@ type Wrapped struct{ Key, IV, Tag []byte }
 // should not wrap more than 2^32 times (NIST SP 800-38D, Section 8.3). The error
 // is [ErrUse] for a key that is not for wrapping.
 func (k *Key) WrapKey(cek []byte) (Wrapped, error) {
-	kek, ok := k.material.(*kekKey)
+	kek, ok := k.material.material.(*kekKey)
 	if !ok || !k.ops.allow(opWrap, opEncrypt) {
 		return Wrapped{}, ErrUse
 	}
@@ -33,7 +33,7 @@ func (k *Key) WrapKey(cek []byte) (Wrapped, error) {
 // UnwrapKey opens what [Key.WrapKey] made. The error is [ErrUse] for a key that
 // is not for unwrapping, else [ErrUnwrap], whatever is wrong.
 func (k *Key) UnwrapKey(w Wrapped) ([]byte, error) {
-	kek, ok := k.material.(*kekKey)
+	kek, ok := k.material.material.(*kekKey)
 	if !ok || !k.ops.allow(opUnwrap, opDecrypt) {
 		return nil, ErrUse
 	}

@@ -128,6 +128,10 @@ func fromRSA(info algorithmInfo, pub *rsa.PublicKey, priv *rsa.PrivateKey) (mate
 }
 
 func fromEC(info algorithmInfo, pub *ecdsa.PublicKey, priv *ecdsa.PrivateKey) (material, error) {
+	//lint:ignore SA1019 only to see whether they are there: without them crypto/ecdsa panics
+	if pub.X == nil || pub.Y == nil || priv != nil && priv.D == nil {
+		return nil, malformed("key of crypto/ecdsa without numbers")
+	}
 	point, err := pub.Bytes()
 	if err != nil {
 		return nil, malformed("point is not on the curve")

@@ -48,14 +48,14 @@ func checkSecret(secret []byte, size int) error {
 	switch {
 	case len(secret) < size:
 		return fmt.Errorf("%w: secret shorter than %d bytes", ErrWeakKey, size)
+	case isKeyText(secret) || isKeyDER(secret):
+		return fmt.Errorf("%w: secret is an encoded key or certificate", ErrWeakKey)
 	case len(secret) > maxSecret:
 		return fmt.Errorf("%w: secret longer than %d bytes", ErrMalformed, maxSecret)
 	case patterned(secret):
 		return fmt.Errorf("%w: secret is a pattern", ErrWeakKey)
 	case isWellKnown(secret):
 		return fmt.Errorf("%w: secret is a published example", ErrWeakKey)
-	case isKeyText(secret) || isKeyDER(secret):
-		return fmt.Errorf("%w: secret is an encoded key or certificate", ErrWeakKey)
 	}
 	return nil
 }
