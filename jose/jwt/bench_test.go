@@ -1,6 +1,7 @@
 package jwt_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func BenchmarkSign(b *testing.B) {
 
 func BenchmarkRefuseDots(b *testing.B) {
 	key, p := newKey(b, jwk.HS256), policy()
-	flood := string(make([]byte, 1<<20))
+	flood := strings.Repeat(".", 1<<20)
 	b.ReportAllocs()
 	for b.Loop() {
 		jwt.Verify[none](p, key, flood)
