@@ -13,13 +13,15 @@ import (
 // A Listener accepts what its Dial opens.
 type Listener struct {
 	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
+
+	mu   sync.Mutex
+	open bool
+	done chan struct{} // closed while the listener is
 }
 
 // Listen returns a new, open listener.
 func Listen() *Listener {
-	return &Listener{conns: make(chan net.Conn), done: make(chan struct{})}
+	return &Listener{conns: make(chan net.Conn), open: true, done: make(chan struct{})}
 }
 
 // Accept implements [net.Listener].
@@ -27,15 +29,36 @@ func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
-	case <-l.done:
+	case <-l.closed():
 		return nil, net.ErrClosed
 	}
 }
 
-// Close implements [net.Listener]. Later dials are refused.
+func (l *Listener) closed() chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.done
+}
+
+// Close implements [net.Listener]. Dials are refused until Reopen.
 func (l *Listener) Close() error {
-	l.once.Do(func() { close(l.done) })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open {
+		l.open = false
+		close(l.done)
+	}
 	return nil
+}
+
+// Reopen lets a closed listener accept again, as a server that is started anew
+// at its old address.
+func (l *Listener) Reopen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.open {
+		l.open, l.done = true, make(chan struct{})
+	}
 }
 
 // Addr implements [net.Listener].
@@ -52,7 +75,7 @@ func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	select {
 	case l.conns <- server:
 		return client, nil
-	case <-l.done:
+	case <-l.closed():
 		return nil, &net.OpError{Op: "dial", Net: "memory", Err: net.ErrClosed}
 	case <-ctx.Done():
 		return nil, ctx.Err()
