@@ -83,6 +83,14 @@ func TestWycheproofSignature(t *testing.T) {
 	t.Logf("%d of %d vectors as published, %d waived", passed, ran, len(signatureWaivers))
 }
 
+// contradictory are vectors published as invalid although the very same bytes,
+// under the same key, are published as valid in 357 (C2SP/wycheproof#236). Who
+// accepts 357 must accept them.
+var contradictory = map[int]string{
+	367: "meant to have bad padding in the MAC, and has none",
+	370: "meant to have bad padding in the payload, and has none",
+}
+
 // The group "base64" has a key of zero bytes, which no key of ours can be. What
 // it is about can be tested all the same, with the MAC computed here.
 func TestWycheproofBase64(t *testing.T) {
@@ -94,7 +102,7 @@ func TestWycheproofBase64(t *testing.T) {
 			continue
 		}
 		for _, test := range group.Tests {
-			if _, waived := signatureWaivers[test.TcID]; waived {
+			if signatureWaivers[test.TcID] != "" || contradictory[test.TcID] != "" {
 				continue
 			}
 			ran++
