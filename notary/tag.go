@@ -73,11 +73,15 @@ func (Secret) MarshalText() ([]byte, error) {
 }
 
 // Local is a notary inside this process. It is safe for concurrent use.
-type Local struct{ secret Secret }
+type Local struct {
+	// A pointer, since package fmt prints the value of an unexported field
+	// without asking its Format method.
+	secret *Secret
+}
 
 // NewLocal returns a notary that tags with secret. A secret of zeros is refused
 // by Tag, and nothing matches it.
-func NewLocal(secret Secret) *Local { return &Local{secret: secret} }
+func NewLocal(secret Secret) *Local { return &Local{secret: &secret} }
 
 var errNoSecret = errors.New("the notary has no secret")
 
@@ -108,7 +112,7 @@ func (l *Local) Check(kid, jti string, d Digest) bool {
 // tag returns HMAC-SHA256(K_tag, "cf1" ‖ len(kid) ‖ kid ‖ nonce ‖ d)[:12], the
 // length as two bytes, big-endian.
 func (l *Local) tag(kid string, nonce [nonceSize]byte, d Digest) (tag [tagSize]byte, err error) {
-	if l.secret == (Secret{}) {
+	if *l.secret == (Secret{}) {
 		return tag, errNoSecret
 	}
 	if kid == "" || len(kid) > maxKeyID {

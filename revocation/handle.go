@@ -19,8 +19,11 @@ import (
 type Handle uint64
 
 const (
-	minHandleSecret = 32 // bytes: the strength of the hash
-	handleIDSize    = 12 // bytes: enough to tell keys apart, too few to help a search
+	// HandleSecretSize is the length of K_feed in bytes. It is fixed, since HMAC
+	// takes a key and the same key with zeros after it for one.
+	HandleSecretSize = 32
+
+	handleIDSize = 12 // bytes: enough to tell keys apart
 )
 
 // A HandleKey is K_feed: it turns values into handles. It is safe for concurrent
@@ -38,10 +41,10 @@ type handleMAC struct {
 	sum [sha256.Size]byte
 }
 
-// NewHandleKey makes a handle key of a secret of at least 32 random bytes.
+// NewHandleKey makes a handle key of HandleSecretSize random bytes.
 func NewHandleKey(secret []byte) (HandleKey, error) {
-	if len(secret) < minHandleSecret {
-		return HandleKey{}, errors.New("handle key shorter than 32 bytes")
+	if len(secret) != HandleSecretSize {
+		return HandleKey{}, errors.New("a handle key has 32 bytes")
 	}
 	own := append([]byte(nil), secret...)
 	k := &handleKey{id: handleKeyID(own)}

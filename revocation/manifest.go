@@ -14,7 +14,7 @@ const (
 	// MaxShards is how many shards a snapshot has at most.
 	MaxShards = 64
 
-	maxTrust     = 6 << 10              // bytes of a trust statement inside a manifest
+	maxTrust     = 4 << 10              // bytes of a trust statement inside a manifest
 	maxLifeBound = 366 * 24 * time.Hour // longest max life that is believed
 	maxHeartbeat = time.Minute
 )

@@ -1,0 +1,201 @@
+package revocation_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/revocation"
+)
+
+// A rootedIssuer makes trust statements.
+type rootedIssuer struct {
+	root, rootPublic *jwk.Key
+	feed, feedPublic *jwk.Key
+	trust            revocation.Trust
+}
+
+func newRootedIssuer(t testing.TB) *rootedIssuer {
+	t.Helper()
+	var r rootedIssuer
+	r.root, r.rootPublic = feedKey(t)
+	r.feed, r.feedPublic = feedKey(t)
+	keys, err := jwk.NewSet(r.feedPublic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.trust = revocation.Trust{Issuer: issuer, Version: 5, FeedKeys: keys, HandleKeyIDs: []string{"k1"}, MaxLife: time.Hour}
+	return &r
+}
+
+func (r *rootedIssuer) sign(t testing.TB, change func(*revocation.Trust)) string {
+	t.Helper()
+	trust := r.trust
+	change(&trust)
+	token, err := trust.Sign(r.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func TestTrustRoundTrip(t *testing.T) {
+	r := newRootedIssuer(t)
+	token := r.sign(t, func(*revocation.Trust) {})
+	got, err := revocation.OpenTrust(r.rootPublic, issuer, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Version != 5 || got.MaxLife != time.Hour || !slices.Equal(got.HandleKeyIDs, []string{"k1"}) || got.FeedKeys.Len() != 1 {
+		t.Errorf("%+v", got)
+	}
+	if _, err := got.FeedKeys.Find(r.feed.KeyID(), "EdDSA"); err != nil {
+		t.Error(err)
+	}
+	for i := range token {
+		bad := []byte(token)
+		bad[i] ^= 1
+		if _, err := revocation.OpenTrust(r.rootPublic, issuer, string(bad)); err == nil {
+			t.Fatalf("accepted with byte %d flipped", i)
+		}
+	}
+	if _, err := revocation.OpenTrust(nil, issuer, token); !errors.Is(err, revocation.ErrFeedKey) {
+		t.Errorf("without a root: %v", err)
+	}
+}
+
+func TestTrustRules(t *testing.T) {
+	r := newRootedIssuer(t)
+	_, token := generate(t, jwk.Params{Algorithm: jwk.ES256})
+	tokenKeys, _ := jwk.NewSet(token)
+	none, _ := jwk.NewSet()
+	for name, spoil := range map[string]func(*revocation.Trust){
+		"no issuer":          func(s *revocation.Trust) { s.Issuer = "" },
+		"version 0":          func(s *revocation.Trust) { s.Version = 0 },
+		"no feed keys":       func(s *revocation.Trust) { s.FeedKeys = nil },
+		"empty feed keys":    func(s *revocation.Trust) { s.FeedKeys = none },
+		"token key":          func(s *revocation.Trust) { s.FeedKeys = tokenKeys },
+		"no handle keys":     func(s *revocation.Trust) { s.HandleKeyIDs = nil },
+		"empty handle key":   func(s *revocation.Trust) { s.HandleKeyIDs = []string{""} },
+		"ten handle keys":    func(s *revocation.Trust) { s.HandleKeyIDs = slices.Repeat([]string{"k"}, 10) },
+		"life of nothing":    func(s *revocation.Trust) { s.MaxLife = 0 },
+		"life of many years": func(s *revocation.Trust) { s.MaxLife = 100_000 * time.Hour },
+	} {
+		trust := r.trust
+		spoil(&trust)
+		if _, err := trust.Sign(r.root); err == nil {
+			t.Errorf("%s: signed", name)
+		}
+	}
+}
+
+// Whoever holds the feed key and stands in the path is no root.
+func TestThreat133FeedKeyCannotChangeTrust(t *testing.T) {
+	r := newRootedIssuer(t)
+	anchor := revocation.NewAnchor(r.rootPublic, issuer)
+	if err := anchor.Accept(r.sign(t, func(*revocation.Trust) {})); err != nil {
+		t.Fatal(err)
+	}
+	_, stranger := feedKey(t)
+	evil := r.trust
+	evil.Version, evil.HandleKeyIDs, evil.MaxLife = 6, []string{"evil"}, time.Second
+	evil.FeedKeys, _ = jwk.NewSet(stranger)
+	token, err := evil.Sign(r.feed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := anchor.Accept(token); !errors.Is(err, revocation.ErrFeedKey) {
+		t.Errorf("statement by the feed key: %v", err)
+	}
+	if got := anchor.HandleKeyIDs(); !slices.Equal(got, []string{"k1"}) || anchor.MaxLife() != time.Hour || anchor.Version() != 5 {
+		t.Errorf("it changed something: %v, %v", got, anchor.MaxLife())
+	}
+	if _, err := anchor.FeedKeys().Find(stranger.KeyID(), "EdDSA"); err == nil {
+		t.Error("the stranger's key signs the feed")
+	}
+}
+
+func TestThreat133OldValuesStayInForce(t *testing.T) {
+	r := newRootedIssuer(t)
+	anchor := revocation.NewAnchor(r.rootPublic, issuer)
+	first := r.sign(t, func(*revocation.Trust) {})
+	second := r.sign(t, func(s *revocation.Trust) { s.Version, s.HandleKeyIDs, s.MaxLife = 6, []string{"k2"}, time.Minute })
+	now := start
+	anchor.Advance(now)
+	for _, token := range []string{first, first, second} {
+		if err := anchor.Accept(token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	both := func() {
+		t.Helper()
+		if got := anchor.HandleKeyIDs(); !slices.Equal(got, []string{"k2", "k1"}) {
+			t.Errorf("handle keys %v", got)
+		}
+		if anchor.MaxLife() != time.Hour || anchor.Retention() != time.Hour+revocation.RetentionSlack {
+			t.Errorf("max life %v, retention %v", anchor.MaxLife(), anchor.Retention())
+		}
+	}
+	both()
+	for range 80 { // the old retention
+		now = now.Add(time.Minute)
+		anchor.Advance(now)
+	}
+	both()
+	anchor.Advance(now.Add(time.Minute))
+	if got := anchor.HandleKeyIDs(); !slices.Equal(got, []string{"k2"}) || anchor.MaxLife() != time.Minute {
+		t.Errorf("after the old retention: %v, %v", got, anchor.MaxLife())
+	}
+}
+
+func TestThreat133ClockJumpForgetsNothing(t *testing.T) {
+	r := newRootedIssuer(t)
+	anchor := revocation.NewAnchor(r.rootPublic, issuer)
+	anchor.Advance(start)
+	anchor.Accept(r.sign(t, func(*revocation.Trust) {}))
+	anchor.Accept(r.sign(t, func(s *revocation.Trust) { s.Version, s.HandleKeyIDs = 6, []string{"k2"} }))
+	for _, jump := range []time.Duration{1000 * time.Hour, 0, 2000 * time.Hour} {
+		anchor.Advance(start.Add(jump))
+	}
+	if got := anchor.HandleKeyIDs(); len(got) != 2 {
+		t.Errorf("handle keys %v", got)
+	}
+}
+
+func TestThreat69OlderTrustRefused(t *testing.T) {
+	r := newRootedIssuer(t)
+	anchor := revocation.NewAnchor(r.rootPublic, issuer)
+	if anchor.FeedKeys() != nil || anchor.HandleKeyIDs() != nil || anchor.Version() != 0 || anchor.MaxLife() != 0 {
+		t.Error("an anchor believes something from the beginning")
+	}
+	good := r.sign(t, func(*revocation.Trust) {})
+	if err := anchor.Accept(good); err != nil {
+		t.Fatal(err)
+	}
+	older := r.sign(t, func(s *revocation.Trust) { s.Version = 4 })
+	if err := anchor.Accept(older); !errors.Is(err, revocation.ErrStale) {
+		t.Errorf("lower version: %v", err)
+	}
+	other := r.sign(t, func(s *revocation.Trust) { s.MaxLife = time.Minute })
+	if err := anchor.Accept(other); !errors.Is(err, revocation.ErrFork) {
+		t.Errorf("same version, other words: %v", err)
+	}
+	foreign := r.sign(t, func(s *revocation.Trust) { s.Issuer += "/" })
+	if err := anchor.Accept(foreign); !errors.Is(err, revocation.ErrIssuer) {
+		t.Errorf("another issuer: %v", err)
+	}
+	if anchor.Version() != 5 || anchor.MaxLife() != time.Hour {
+		t.Error("a refused statement changed something")
+	}
+	for v := uint64(6); ; v++ {
+		err := anchor.Accept(r.sign(t, func(s *revocation.Trust) { s.Version = v }))
+		if v > 100 {
+			t.Fatal("statements without end are remembered")
+		}
+		if err != nil {
+			break
+		}
+	}
+}
