@@ -1,6 +1,9 @@
 package jwk
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Facts that a caller may want to branch on. None of them, nor anything that
 // wraps them, carries key material or bytes of a token.
@@ -18,3 +21,7 @@ var (
 	ErrMalformed   = errors.New("jwk: malformed key")
 	ErrDuplicate   = errors.New("jwk: two keys with the same kid")
 )
+
+// ErrUnsupported is an [ErrAlgorithm]: the key may be in order, but nothing here
+// knows its type, its curve or its algorithm.
+var ErrUnsupported = fmt.Errorf("%w: not supported", ErrAlgorithm)

@@ -10,7 +10,7 @@ import (
 )
 
 // MaxKeyID is the longest "kid", in bytes.
-const MaxKeyID = 512
+const MaxKeyID = 256
 
 // Params say what a key is for. Algorithm is required.
 type Params struct {
@@ -53,7 +53,7 @@ type material interface {
 func newKey(m material, ops operations, p Params) (*Key, error) {
 	info, ok := algorithms[p.Algorithm]
 	if !ok {
-		return nil, fmt.Errorf("%w: unknown algorithm", ErrAlgorithm)
+		return nil, ErrUnsupported
 	}
 	if p.Also != "" && !sameKey(p.Algorithm, p.Also) {
 		return nil, fmt.Errorf("%w: only Ed25519 and EdDSA name one key", ErrAlgorithm)

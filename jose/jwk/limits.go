@@ -21,7 +21,7 @@ type Limits struct {
 	Until     time.Time     // latest iat, to the second
 	MaxLife   time.Duration // most that exp may be after iat, to the second
 	Issuer    string        // the only iss
-	Audiences []string      // aud must name one of these
+	Audiences []string      // every aud must be one of these
 	Types     []string      // typ must be one of these
 	Tenant    string        // the only tenant
 	Tagged    bool          // every token carries a notary's tag in its jti

@@ -70,7 +70,7 @@ func errNoSuch(alg Algorithm) error {
 	if alg == "" {
 		return ErrNoAlgorithm
 	}
-	return fmt.Errorf("%w: unknown algorithm", ErrAlgorithm)
+	return ErrUnsupported
 }
 
 func newMaterial(key any, info algorithmInfo) (material, error) {

@@ -20,7 +20,7 @@ func TestThreat35WrongUse(t *testing.T) {
 		}
 	}
 	// An EC key for encryption implies no signing algorithm either.
-	refuse(t, generated(t, jwk.ES256).without("alg").with("use", "enc"), jwk.ErrUse)
+	refuse(t, generated(t, jwk.ES256).without("alg").with("use", "enc"), jwk.ErrUnsupported)
 }
 
 func TestThreat35WrongKeyOps(t *testing.T) {

@@ -28,7 +28,7 @@ func Parse(data []byte) (*Key, error) { return ParseAs(data, Params{}) }
 
 // ParseAs is [Parse] for a JWK that leaves something open: where the JWK has no
 // "alg", no "kid" or no limits, it takes those of p. Where both speak they must
-// agree.
+// agree. A key of a kind that nothing here knows is [ErrUnsupported].
 func ParseAs(data []byte, p Params) (*Key, error) {
 	if len(data) > MaxKey {
 		return nil, malformed("too large")
@@ -148,7 +148,7 @@ func (j object) settleAlgorithm(kty string, p *Params) error {
 		return fmt.Errorf("%w: the key says another", ErrAlgorithm)
 	}
 	if _, ok := algorithms[p.Algorithm]; !ok {
-		return fmt.Errorf("%w: unknown algorithm", ErrAlgorithm)
+		return ErrUnsupported
 	}
 	return nil
 }
@@ -159,15 +159,21 @@ func (j object) imply(kty string, p *Params) error {
 	if err != nil {
 		return err
 	}
+	use, err := j.text("use")
+	if err != nil {
+		return err
+	}
 	switch {
+	case kty == ktyRSA || kty == ktyOct:
+		return ErrNoAlgorithm
+	case use == "enc": // implies key agreement, which is not known here
+		return ErrUnsupported
 	case kty == ktyEC && curves[crv].curve != nil:
 		p.Algorithm = curves[crv].alg
 	case kty == ktyOKP && crv == crvEd25519:
 		p.Algorithm, p.Also = Ed25519, EdDSA
-	case kty == ktyRSA || kty == ktyOct:
-		return ErrNoAlgorithm
 	default:
-		return fmt.Errorf("%w: unknown kty or crv", ErrAlgorithm)
+		return ErrUnsupported
 	}
 	return nil
 }

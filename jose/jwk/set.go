@@ -95,15 +95,18 @@ func ParseSetAs(data []byte, p Params) (*Set, error) {
 	})
 }
 
-// ParsePrivateSet reads a set whose keys may be private or symmetric. Unlike
-// [ParseSet] it is for a file of one's own, and any key it cannot use is an error.
+// ParsePrivateSet reads a set whose keys may be private or symmetric. It is for a
+// file of one's own: keys of a kind that is not supported are left out and listed
+// by [Set.Skipped], any other that cannot be used is an error.
 func ParsePrivateSet(data []byte) (*Set, error) {
 	s, err := parseSet(data, func(j object) (*Key, error) { return j.key(Params{}) })
 	if err != nil {
 		return nil, err
 	}
-	if len(s.skipped) > 0 {
-		return nil, fmt.Errorf("key %d of the set: %w", s.skipped[0].Index, s.skipped[0].Err)
+	for _, skipped := range s.skipped {
+		if !errors.Is(skipped.Err, ErrUnsupported) {
+			return nil, fmt.Errorf("key %d of the set: %w", skipped.Index, skipped.Err)
+		}
 	}
 	return s, nil
 }

@@ -236,9 +236,15 @@ func TestSetDoesNotMixSecretsAndKeyPairs(t *testing.T) {
 	}
 }
 
-func TestParsePrivateSetIsAllOrNothing(t *testing.T) {
+func TestParsePrivateSetLeavesOutTheUnsupportedOnly(t *testing.T) {
 	good := generated(t, jwk.ES256).with("kid", "good")
-	for _, bad := range []any{1, fields{"kty": "new"}, generated(t, jwk.HS256).without("alg"), good.with("kid", "x").with("d", "AQ")} {
+	for _, other := range []any{fields{"kty": "new"}, good.with("kid", "x").with("alg", "ECDH-ES"), good.with("kid", "x").without("alg").with("use", "enc")} {
+		s, err := jwk.ParsePrivateSet(setOf(t, good, other))
+		if err != nil || s.Len() != 1 || len(s.Skipped()) != 1 {
+			t.Errorf("%v: %v", other, err)
+		}
+	}
+	for _, bad := range []any{1, good.with("kid", "x").with("alg", "ES384"), good.with("kid", "x").with("use", "enc"), generated(t, jwk.HS256).without("alg"), good.with("kid", "x").with("d", "AQ")} {
 		if _, err := jwk.ParsePrivateSet(setOf(t, good, bad)); err == nil || !strings.Contains(err.Error(), "key 1 of the set") {
 			t.Errorf("%v: %v", bad, err)
 		}
