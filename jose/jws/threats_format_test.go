@@ -330,6 +330,9 @@ func TestThreat20HeaderIsNotAnObject(t *testing.T) {
 func TestThreat21EmptySignature(t *testing.T) {
 	for _, alg := range algorithms {
 		h, p, _ := segments(t, craft(t, newKey(t, alg), fmt.Sprintf(`{"alg":%q}`, alg), "payload"))
+		if _, err := jws.Parse(h + "." + p + "."); !errors.Is(err, jws.ErrMalformed) {
+			t.Errorf("%s: %v", alg, err)
+		}
 		for _, sig := range []string{"", "AA", "AAAA", strings.Repeat("A", 86)} {
 			refuse(t, newKey(t, alg), h+"."+p+"."+sig)
 		}

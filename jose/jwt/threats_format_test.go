@@ -20,7 +20,7 @@ func TestThreat1DotFloodAsToken(t *testing.T) {
 	key, p := newKey(t, jwk.HS256), policy()
 	flood := strings.Repeat(".", 1<<20)
 	refuse(t, p, key, flood)
-	if allocs := testing.AllocsPerRun(10, func() { jwt.Verify[none](p, key, flood) }); allocs > 1 {
+	if allocs := testing.AllocsPerRun(10, func() { jwt.Verify[none](p, key, flood) }); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 	if _, err := jwt.ParseUnverified(flood); !errors.Is(err, jws.ErrTooLarge) {
