@@ -1,0 +1,111 @@
+package issuertest_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/counterfoil/counterfoil/issuertest"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/revocation"
+	"github.com/counterfoil/counterfoil/verifier"
+)
+
+func TestEveryByteMatters(t *testing.T) {
+	iss := issuertest.New(t)
+	tok, v := iss.Mint(t, nil), iss.Verifier(t)
+	if _, err := v.Verify(t.Context(), tok); err != nil {
+		t.Fatal(err)
+	}
+	for i := range tok {
+		bad := []byte(tok)
+		bad[i] ^= 1
+		if _, err := v.Verify(t.Context(), string(bad)); err == nil {
+			t.Errorf("accepted with byte %d flipped", i)
+		}
+	}
+}
+
+// The whole trip: sign in, be accepted, be revoked, be refused, sign in again.
+func TestTrip(t *testing.T) {
+	iss := issuertest.New(t)
+	v := iss.VerifierWith(t, verifier.Config{Credential: iss.Credential(t, "orders")})
+	user := iss.User(t, "ada", "clerk")
+	first := iss.SignIn(t, user)
+	tok, err := v.Verify(t.Context(), first.AccessToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tok.Subject() != user.ID || tok.Claims().SessionID != first.SessionID {
+		t.Errorf("subject %q, session %q", tok.Subject(), tok.Claims().SessionID)
+	}
+	renewed, status := iss.Refresh(t, first.RefreshToken)
+	if status != http.StatusOK {
+		t.Fatalf("refresh answered %d", status)
+	}
+	iss.Revoke(t, revocation.Subject, user.ID)
+	for name, token := range map[string]string{"first": first.AccessToken, "renewed": renewed.AccessToken} {
+		var revoked *verifier.RevokedError
+		if _, err := v.Verify(t.Context(), token); !errors.As(err, &revoked) || revoked.Kind != revocation.Subject {
+			t.Errorf("%s token after the user was revoked: %v", name, err)
+		}
+	}
+	if _, status := iss.Refresh(t, renewed.RefreshToken); status != http.StatusBadRequest {
+		t.Errorf("refresh after the user was revoked answered %d", status)
+	}
+	if _, err := v.Verify(t.Context(), iss.SignIn(t, user).AccessToken); err != nil {
+		t.Errorf("after signing in again: %v", err)
+	}
+}
+
+func TestThreat62EveryKindOverTheRealFeed(t *testing.T) {
+	iss := issuertest.New(t)
+	verifiers := []*verifier.Verifier{iss.Verifier(t), iss.Verifier(t)}
+	for kind := revocation.Token; kind <= revocation.Everything; kind++ {
+		name := kind.String()
+		token := iss.Mint(t, issuertest.Claims{
+			"sid": name, "sub": name, "client_id": name, "tenant": name, "cnf": map[string]string{"jkt": name},
+		})
+		tok, err := verifiers[0].Verify(t.Context(), token)
+		if err != nil {
+			t.Fatalf("%s: before: %v", name, err)
+		}
+		value := name
+		switch kind {
+		case revocation.Token:
+			value = tok.ID()
+		case revocation.Key:
+			value = tok.Key().KeyID()
+		case revocation.Everything:
+			value = ""
+		}
+		iss.Revoke(t, kind, value)
+		for n, v := range verifiers {
+			var revoked *verifier.RevokedError
+			if _, err := v.Verify(t.Context(), token); !errors.As(err, &revoked) || revoked.Kind != kind {
+				t.Errorf("%s at verifier %d: %v", name, n, err)
+			}
+		}
+	}
+}
+
+func TestRestartKeepsEverything(t *testing.T) {
+	iss := issuertest.New(t)
+	v := iss.VerifierWith(t, verifier.Config{StateDir: t.TempDir()})
+	tok := iss.Mint(t, nil)
+	iss.Revoke(t, revocation.Session, "another")
+	iss.Stop(t)
+	if _, err := v.Verify(t.Context(), tok); err != nil {
+		t.Errorf("with the issuer down: %v", err)
+	}
+	iss.Restart(t)
+	iss.Revoke(t, revocation.Session, "session-1")
+	var revoked *verifier.RevokedError
+	if _, err := v.Verify(t.Context(), tok); !errors.As(err, &revoked) {
+		t.Errorf("revoked after a restart: %v", err)
+	}
+	signer, err := iss.Keyring(t).Signer(jwk.ES256)
+	if err != nil || signer.Key().KeyID() == "" {
+		t.Error(err)
+	}
+}
