@@ -30,6 +30,7 @@ type Manifest struct {
 	AsOf        time.Time     // when the signer began to read the head; to the millisecond
 	Snapshot    *SnapshotRef  // nil when the tail reaches back to Base
 	HandleKeyID string        // the handle key of new entries
+	KeySet      string        // names the published token keys, so that a change is noticed at once; may be empty
 	Trust       string        // the trust statement, a JWS by the root key
 	MaxLife     time.Duration // longest life of a token; whole seconds
 	Heartbeat   time.Duration // how often a heartbeat comes; milliseconds
@@ -54,6 +55,7 @@ type manifestJSON struct {
 	AsOf      uint64        `json:"as_of"`
 	Snapshot  *snapshotJSON `json:"snapshot,omitempty"`
 	KFID      string        `json:"kfid"`
+	KeySet    string        `json:"key_set,omitzero"`
 	Trust     string        `json:"trust"`
 	MaxLife   uint64        `json:"max_life"`     // seconds
 	Heartbeat uint64        `json:"heartbeat_ms"` // milliseconds
@@ -89,7 +91,7 @@ func (m *Manifest) Sign(feedKey *jwk.Key) (string, error) {
 	}
 	w := manifestJSON{
 		Issuer: m.Issuer, Epoch: m.Epoch, Base: m.Base, Head: m.Head, C: m.C.String(),
-		LowWater: m.LowWater, AsOf: millis(m.AsOf), KFID: m.HandleKeyID, Trust: m.Trust,
+		LowWater: m.LowWater, AsOf: millis(m.AsOf), KFID: m.HandleKeyID, KeySet: m.KeySet, Trust: m.Trust,
 		MaxLife:   uint64(m.MaxLife / time.Second),
 		Heartbeat: uint64(m.Heartbeat / time.Millisecond),
 	}
@@ -147,7 +149,7 @@ func (w *manifestJSON) manifest() (*Manifest, error) {
 	}
 	m := &Manifest{
 		Issuer: w.Issuer, Epoch: w.Epoch, Base: w.Base, Head: w.Head, C: c,
-		LowWater: w.LowWater, AsOf: fromMillis(w.AsOf), HandleKeyID: w.KFID, Trust: w.Trust,
+		LowWater: w.LowWater, AsOf: fromMillis(w.AsOf), HandleKeyID: w.KFID, KeySet: w.KeySet, Trust: w.Trust,
 		MaxLife:   time.Duration(w.MaxLife) * time.Second,
 		Heartbeat: time.Duration(w.Heartbeat) * time.Millisecond,
 	}
@@ -174,6 +176,8 @@ func (m *Manifest) check() error {
 		return errFormat("as_of")
 	case !validID(m.HandleKeyID):
 		return errFormat("kfid")
+	case len(m.KeySet) > maxID:
+		return errFormat("key_set")
 	case m.Trust == "" || len(m.Trust) > maxTrust:
 		return errFormat("trust")
 	case m.MaxLife < time.Second || m.MaxLife > maxLifeBound:

@@ -26,7 +26,7 @@ func (l *log) manifest(t testing.TB) (*revocation.Manifest, [][]byte) {
 	}
 	return &revocation.Manifest{
 		Issuer: issuer, Epoch: l.Epoch, Base: l.base, Head: l.Seq, C: l.C,
-		LowWater: s.LowWater, AsOf: l.now, Snapshot: ref, HandleKeyID: "k1", Trust: "x.y.z",
+		LowWater: s.LowWater, AsOf: l.now, Snapshot: ref, HandleKeyID: "k1", KeySet: "set-1", Trust: "x.y.z",
 		MaxLife: 15 * time.Minute, Heartbeat: 250 * time.Millisecond,
 	}, shards
 }
@@ -52,7 +52,7 @@ func TestManifestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(got.Snapshot) != fmt.Sprint(m.Snapshot) || got.Position() != m.Position() || !got.AsOf.Equal(m.AsOf) ||
-		got.MaxLife != m.MaxLife || got.Heartbeat != m.Heartbeat || got.LowWater != m.LowWater || got.Base != m.Base {
+		got.MaxLife != m.MaxLife || got.Heartbeat != m.Heartbeat || got.LowWater != m.LowWater || got.KeySet != m.KeySet || got.Base != m.Base {
 		t.Errorf("got  %+v\nwant %+v", got, m)
 	}
 	if trust, err := revocation.UnverifiedTrust(token); err != nil || trust != m.Trust {
@@ -76,7 +76,7 @@ func TestManifestRoundTrip(t *testing.T) {
 func TestLargestManifestFits(t *testing.T) {
 	private, _ := generate(t, jwk.Params{Algorithm: jwk.EdDSA, KeyID: strings.Repeat("k", 64)})
 	_, m, _ := sampleManifest(t)
-	m.HandleKeyID = strings.Repeat("k", 64)
+	m.HandleKeyID, m.KeySet = strings.Repeat("k", 64), strings.Repeat("s", 64)
 	for len(m.Snapshot.Shards) < revocation.MaxShards {
 		m.Snapshot.Shards = append(m.Snapshot.Shards, m.Snapshot.Shards[0])
 	}
@@ -99,6 +99,7 @@ func TestManifestRules(t *testing.T) {
 		"low-water above head": func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.LowWater = m.Head + 1 },
 		"no as_of":             func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.AsOf = time.Time{} },
 		"no kfid":              func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.HandleKeyID = "" },
+		"long key set":         func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.KeySet = strings.Repeat("k", 65) },
 		"no trust":             func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.Trust = "" },
 		"life 0":               func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.MaxLife = 0 },
 		"life of years":        func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.MaxLife = 10_000 * time.Hour },
