@@ -226,7 +226,13 @@ func kidOf(token string) string {
 	return fmt.Sprintf(" (kid %q)", u.UnverifiedHeader().KeyID)
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// stamp writes a time for people, and a dash for none.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
 
 func (a *app) jwtDecodeCommand() *cobra.Command {
 	var machine bool

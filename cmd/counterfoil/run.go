@@ -71,8 +71,11 @@ func (a *app) rootCommand() *cobra.Command {
 		return hinted(&misuseError{err}, cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		a.jwkCommand(), a.jwsCommand(), a.jwtCommand(),
-		a.versionCommand(),
+		a.serveCommand(), a.guardCommand(),
+		a.userCommand(), a.clientCommand(), a.sessionCommand(), a.revokeCommand(), a.keysCommand(),
+		a.loginCommand(), a.feedCommand(), a.auditCommand(), a.restoredCommand(),
+		a.jwtCommand(), a.jwsCommand(), a.jwkCommand(),
+		a.configCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/counterfoil/counterfoil/guard"
+	"github.com/counterfoil/counterfoil/issuer/account"
+	"github.com/counterfoil/counterfoil/issuer/session"
+	"github.com/counterfoil/counterfoil/verifier"
+)
+
+// Config is the one file that serve and guard read with --config. Every setting
+// can be left out. A flag wins over the environment, which wins over the file.
+// An unknown key is an error. Secrets are never in it: they are paths of files.
+type Config struct {
+	// What is written to stderr.
+	Log LogConfig `yaml:"log"`
+	// The issuer: counterfoil serve.
+	Serve ServeConfig `yaml:"serve"`
+	// The guard: counterfoil guard.
+	Guard GuardConfig `yaml:"guard"`
+}
+
+// LogConfig says what is logged.
+type LogConfig struct {
+	// debug, info, warn or error.
+	Level string `yaml:"level" flag:"log-level"`
+	// text or json.
+	Format string `yaml:"format" flag:"log-format"`
+}
+
+// ServeConfig says how to serve an issuer.
+type ServeConfig struct {
+	// Folder for the database, the sealed keys and the admin socket. It is made
+	// with mode 0700.
+	Data string `yaml:"data" flag:"data"`
+	// Address to listen on: HOST:PORT or unix:PATH.
+	Listen string `yaml:"listen" flag:"listen"`
+	// URL of the issuer, the "iss" of every token: https, or http on loopback,
+	// without a slash at its end. Default: the listen address. It cannot be
+	// changed later.
+	Issuer string `yaml:"issuer" flag:"issuer"`
+	// postgres:// URL of a database that several issuers share, instead of
+	// SQLite in the data folder. Leave the password out and set PGPASSFILE.
+	Store string `yaml:"store" flag:"store"`
+	// Start on a PostgreSQL that loses acknowledged writes in a crash (fsync,
+	// synchronous_commit or full_page_writes off). Revocations get lost with them.
+	StoreUnsafe bool `yaml:"store_unsafe" flag:"store-unsafe"`
+	// File with the key-encryption key, a JWK for A256GCMKW. Default: kek.json in
+	// the data folder, made at the first start. Issuers that share a database
+	// share this key.
+	KEK string `yaml:"kek" flag:"kek"`
+	// File with the notary's secret, which makes the tag of each token. Default:
+	// notary.key in the data folder, made at the first start. Issuers that share a
+	// database share it.
+	Notary string `yaml:"notary" flag:"notary"`
+
+	// TLS certificate and key, PEM files that are read again when they change.
+	TLSCert string `yaml:"tls_cert" flag:"tls-cert"`
+	TLSKey  string `yaml:"tls_key" flag:"tls-key"`
+	// Take TLS 1.2 too; 1.3 only without it.
+	TLS12 bool `yaml:"tls_1_2" flag:"tls-1-2"`
+	// Serve plain HTTP beyond loopback, because a proxy in front ends TLS.
+	PlainHTTP bool `yaml:"plain_http" flag:"plain-http"`
+	// Networks of proxies whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" flag:"trusted-proxy"`
+	// Origins of pages elsewhere that may sign in and renew with cookies, such as
+	// https://app.example.
+	TrustedOrigins []string `yaml:"trusted_origins"`
+
+	// Algorithms to sign access tokens with; the first is the default one.
+	Algorithms []string `yaml:"algorithms" flag:"alg"`
+	// Life of an access token.
+	TokenLife time.Duration `yaml:"token_life"`
+	// Longest life of a token that verifiers take. A longer token life needs it
+	// raised, and revocations are then kept longer.
+	MaxTokenLife time.Duration `yaml:"max_token_life"`
+	// From sign-in to the end of a session, whatever happens.
+	SessionLife time.Duration `yaml:"session_life"`
+	// From the last refresh to the end of a session.
+	IdleLife time.Duration `yaml:"idle_life"`
+	// Put auth_time, the moment of the sign-in, into access tokens.
+	AuthTime bool `yaml:"auth_time"`
+
+	// Audience of a sign-in that names none.
+	DefaultAudience string `yaml:"default_audience"`
+	// Further audiences that a sign-in may ask for.
+	Audiences []AudienceConfig `yaml:"audiences"`
+	// Scopes that a sign-in may ask for, each with the role that the user needs
+	// for it, or "" for anyone.
+	Scopes map[string]string `yaml:"scopes"`
+
+	// Cost of a password hash. Default: 19 MiB and 2 passes, calibrated upward at
+	// the first start.
+	Argon2 Argon2Config `yaml:"argon2"`
+}
+
+// AudienceConfig is a service, or a group of services, that tokens are made for.
+type AudienceConfig struct {
+	// The "aud" of its tokens.
+	Name string `yaml:"name"`
+	// Claims of the users that it receives. Default: all; [] is none.
+	Claims []string `yaml:"claims"`
+}
+
+// Argon2Config is the cost of Argon2id (RFC 9106).
+type Argon2Config struct {
+	// KiB of memory for each hash.
+	Memory uint32 `yaml:"memory"`
+	// Passes over the memory.
+	Time uint32 `yaml:"time"`
+	// Lanes.
+	Threads uint8 `yaml:"threads"`
+}
+
+// GuardConfig says how to guard a service.
+type GuardConfig struct {
+	// Issuers whose tokens are taken.
+	Issuers []string `yaml:"issuers" flag:"issuer"`
+	// What must be among the "aud" of a token.
+	Audience string `yaml:"audience" flag:"audience"`
+	// Addresses to listen on: HOST:PORT or unix:PATH, several at once.
+	Listen []string `yaml:"listen" flag:"listen"`
+	// Folder for keys and revocations, so that the guard can start while the
+	// issuer is down. Default: none.
+	State string `yaml:"state" flag:"state"`
+	// File with the credential that "counterfoil client add --verifier" printed.
+	Credential string `yaml:"credential" flag:"credential"`
+	// Take the token from our cookie too. A request with both is refused.
+	Cookies bool `yaml:"cookies" flag:"cookies"`
+	// Required "typ" of a token. Default: at+jwt.
+	Type string `yaml:"type" flag:"typ"`
+	// Inner networks where the issuers may be.
+	AllowPrivate []netip.Prefix `yaml:"allow_private" flag:"allow-private"`
+	// What parts of the service ask beyond a good token. The longest path that
+	// fits counts; other paths ask for nothing more.
+	Routes []RouteConfig `yaml:"routes"`
+	// Names of the headers that tell the service who calls.
+	Headers HeaderConfig `yaml:"headers"`
+
+	// TLS certificate and key, PEM files that are read again when they change.
+	TLSCert string `yaml:"tls_cert" flag:"tls-cert"`
+	TLSKey  string `yaml:"tls_key" flag:"tls-key"`
+	// Take TLS 1.2 too; 1.3 only without it.
+	TLS12 bool `yaml:"tls_1_2" flag:"tls-1-2"`
+	// Serve plain HTTP beyond loopback.
+	PlainHTTP bool `yaml:"plain_http" flag:"plain-http"`
+}
+
+// RouteConfig is a path and everything below it.
+type RouteConfig struct {
+	// Path, such as /admin. It fits /admin/users and not /administration.
+	Path string `yaml:"path"`
+	// Refuse with 503 while the revocation table is more than 5 s old.
+	Sensitive bool `yaml:"sensitive"`
+	// Scopes that the token must have, all of them.
+	Scope []string `yaml:"scope"`
+	// Roles of which the token must have one.
+	Roles []string `yaml:"roles"`
+}
+
+// HeaderConfig names the headers that the guard sets.
+type HeaderConfig struct {
+	// Header with "sub".
+	Subject string `yaml:"subject"`
+	// Header with "client_id".
+	Client string `yaml:"client"`
+	// Header with "scope".
+	Scope string `yaml:"scope"`
+	// Header with "sid".
+	Session string `yaml:"session"`
+}
+
+// defaultConfig is what holds when nothing is said.
+func defaultConfig() Config {
+	return Config{
+		Log: LogConfig{Level: "info", Format: "text"},
+		Serve: ServeConfig{
+			Data:            defaultData,
+			Listen:          "127.0.0.1:8080",
+			Algorithms:      []string{"ES256"},
+			TokenLife:       session.DefaultTokenLife,
+			MaxTokenLife:    time.Hour,
+			SessionLife:     session.DefaultSessionLife,
+			IdleLife:        session.DefaultIdleLife,
+			DefaultAudience: session.DefaultAudience,
+		},
+		Guard: GuardConfig{
+			Listen:  []string{"127.0.0.1:8081"},
+			Type:    verifier.DefaultType,
+			Headers: HeaderConfig{Subject: "Auth-Subject", Client: "Auth-Client", Scope: "Auth-Scope", Session: "Auth-Session"},
+		},
+	}
+}
+
+// decode reads a YAML file over what cfg holds.
+func (c *Config) decode(data []byte) error {
+	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(c)
+	if err != nil && !errors.Is(err, io.EOF) { // an empty file says nothing
+		return &misuseError{errors.New(yaml.FormatError(err, false, false))}
+	}
+	return nil
+}
+
+// check finds what can be found without touching the world. A process checks its
+// own part only.
+func (c *Config) check() error {
+	return errors.Join(c.Log.check(), c.Serve.check(), c.Guard.check())
+}
+
+func (c *LogConfig) check() error {
+	_, err := c.level()
+	if c.Format != "text" && c.Format != "json" {
+		err = errors.Join(err, misuse("log.format is text or json, not %q", c.Format))
+	}
+	return err
+}
+
+func (c *ServeConfig) check() error {
+	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return misuse("serve: tls_cert and tls_key go together")
+	case len(c.Algorithms) == 0:
+		return misuse("serve: algorithms names none")
+	case c.TokenLife > c.MaxTokenLife:
+		return misuse("serve: token_life %v is above max_token_life %v", c.TokenLife, c.MaxTokenLife)
+	case c.Store != "" && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://"):
+		return misuse("serve: store is a postgres:// URL; without it SQLite is used")
+	}
+	return nil
+}
+
+func (c *GuardConfig) check() error {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return misuse("guard: tls_cert and tls_key go together")
+	}
+	if len(c.Listen) == 0 {
+		return misuse("guard: listen names no address")
+	}
+	return nil
+}
+
+// redacted returns the configuration as it may be shown.
+func (c Config) redacted() Config {
+	if u, err := url.Parse(c.Serve.Store); err != nil {
+		c.Serve.Store = "(not a URL)"
+	} else {
+		c.Serve.Store = redactURL(u)
+	}
+	return c
+}
+
+// redactURL hides what a database URL may hide a password in.
+func redactURL(u *url.URL) string {
+	query := u.Query()
+	for name := range query {
+		if strings.Contains(name, "password") {
+			query.Set(name, "xxxxx")
+		}
+	}
+	hidden := *u
+	hidden.RawQuery = query.Encode()
+	return hidden.Redacted()
+}
+
+func (c *ServeConfig) argon2() account.Params {
+	return account.Params{Memory: c.Argon2.Memory, Time: c.Argon2.Time, Threads: c.Argon2.Threads}
+}
+
+func (c *ServeConfig) audiences() (list []session.Audience) {
+	for _, a := range c.Audiences {
+		list = append(list, session.Audience{Name: a.Name, Claims: a.Claims})
+	}
+	return list
+}
+
+func (c *GuardConfig) routes() (list []guard.Route) {
+	for _, r := range c.Routes {
+		list = append(list, guard.Route{
+			Path:  r.Path,
+			Route: verifier.Route{Sensitive: r.Sensitive, Scope: r.Scope, Roles: r.Roles},
+		})
+	}
+	return list
+}
+
+func (c *GuardConfig) headers() guard.Headers {
+	return guard.Headers{Subject: c.Headers.Subject, Client: c.Headers.Client, Scope: c.Headers.Scope, Session: c.Headers.Session}
+}
+
+// encode writes the configuration as YAML.
+func (c Config) encode() ([]byte, error) {
+	data, err := yaml.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("writing the configuration: %w", err)
+	}
+	return data, nil
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "log/slog"
+
+// protectMemory does nothing on this system.
+func protectMemory(*slog.Logger) {}

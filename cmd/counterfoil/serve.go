@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/counterfoil/counterfoil/internal/serve"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/issuer/store/postgres"
+	"github.com/counterfoil/counterfoil/issuer/store/sqlite"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/notary"
+)
+
+func serveFlags(flags *pflag.FlagSet, c *Config) {
+	s := &c.Serve
+	flags.StringVar(&s.Data, "data", s.Data, "`DIR` for database, sealed keys and admin socket")
+	flags.StringVar(&s.Listen, "listen", s.Listen, "`ADDR` to listen on: HOST:PORT or unix:PATH")
+	flags.StringVar(&s.Issuer, "issuer", s.Issuer, "`URL` of the issuer (default the listen address)")
+	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
+	flags.BoolVar(&s.StoreUnsafe, "store-unsafe", s.StoreUnsafe, "start on a PostgreSQL that may lose what it acknowledged")
+	flags.StringVar(&s.KEK, "kek", s.KEK, "`FILE` with the key-encryption key (default kek.json in the data folder)")
+	flags.StringVar(&s.Notary, "notary", s.Notary, "`FILE` with the notary's secret (default notary.key in the data folder)")
+	flags.StringVar(&s.TLSCert, "tls-cert", s.TLSCert, "PEM `FILE` with the certificate, read again when it changes")
+	flags.StringVar(&s.TLSKey, "tls-key", s.TLSKey, "PEM `FILE` with its key")
+	flags.BoolVar(&s.TLS12, "tls-1-2", s.TLS12, "take TLS 1.2 too")
+	flags.BoolVar(&s.PlainHTTP, "plain-http", s.PlainHTTP, "plain HTTP beyond loopback: a proxy in front ends TLS")
+	flags.Var(prefixList{&s.TrustedProxies}, "trusted-proxy", "network of proxies whose X-Forwarded-For is believed (repeatable)")
+	flags.StringSliceVar(&s.Algorithms, "alg", s.Algorithms, "algorithm to sign with, the default one first (repeatable)")
+	logFlags(flags, c)
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var file string
+	flagged := defaultConfig()
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the issuer", Args: takes(),
+		Long: `Run the issuer: sign-in, tokens, keys and the revocation feed.
+
+The first start makes the data folder with keys and database. It makes no user:
+that is counterfoil user add.`,
+		Example: `counterfoil serve --issuer https://id.example --tls-cert cert.pem --tls-key key.pem --listen :443
+counterfoil user add ada --generate`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.load(cmd, file, serveFlags)
+			if err != nil {
+				return err
+			}
+			log, err := a.logger(&cfg.Log)
+			if err != nil {
+				return err
+			}
+			if err := cfg.Serve.check(); err != nil {
+				return err
+			}
+			protectMemory(log)
+			return serveIssuer(cmd.Context(), &cfg.Serve, log)
+		},
+	}
+	serveFlags(cmd.Flags(), &flagged)
+	cmd.Flags().StringVar(&file, "config", "", "YAML `FILE` with any of the settings and more")
+	return cmd
+}
+
+// serveIssuer runs an issuer until ctx ends.
+func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
+	data := dataFolder(c.Data)
+	if err := data.open(); err != nil {
+		return err
+	}
+	admin, err := listenAdmin(data)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	ln, err := listen(c.Listen)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	if err := c.nameIssuer(ln.Addr()); err != nil {
+		return err
+	}
+	st, iss, err := openIssuer(ctx, c, data, log)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "iss", c.Issuer, "listen", ln.Addr().String(), "data", c.Data, "version", programVersion())
+	err = runServers(ctx,
+		serving{&serve.Server{
+			Handler: serve.AccessLog(log, iss, c.TrustedProxies...), Log: log,
+			TLSCert: c.TLSCert, TLSKey: c.TLSKey, TLS12: c.TLS12, PlainHTTP: c.PlainHTTP,
+		}, ln},
+		serving{&serve.Server{Handler: serve.AccessLog(log, iss.AdminHandler()), Log: log}, admin},
+	)
+	err = explainServing(err)
+	err = errors.Join(err, iss.Close(), st.Close())
+	log.Info("stopped")
+	return err
+}
+
+// listenAdmin also keeps a second process out of the data folder.
+func listenAdmin(data dataFolder) (net.Listener, error) {
+	const longest = 100 // bytes; the system's limit for a socket's path is 104 to 108
+	if len(data.socket()) > longest {
+		return nil, hinted(misuse("the path of the data folder is too long for a socket in it"), "a shorter one, or a relative one: --data DIR")
+	}
+	ln, err := serve.ListenUnix(data.socket(), 0o600)
+	if _, taken := errors.AsType[*serve.TakenError](err); taken {
+		return nil, hinted(fmt.Errorf("an issuer is already running on the folder %s", data), "stop that one, or use another folder: --data DIR")
+	}
+	return ln, err
+}
+
+// listen explains a taken port.
+func listen(addr string) (net.Listener, error) {
+	ln, err := serve.Listen(addr)
+	if taken, ok := errors.AsType[*serve.TakenError](err); ok {
+		if _, port, err := net.SplitHostPort(addr); err == nil {
+			return nil, hinted(taken, "another address: --listen 127.0.0.1:0 takes any free port; who has this one: ss -ltnp 'sport = :"+port+"'")
+		}
+		return nil, hinted(taken, "another path: --listen unix:PATH")
+	}
+	return ln, err
+}
+
+// nameIssuer fills in the issuer's URL from the address listened on.
+func (c *ServeConfig) nameIssuer(addr net.Addr) error {
+	if c.Issuer != "" {
+		return nil
+	}
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err != nil || ap.Addr().IsUnspecified() {
+		return hinted(misuse("the address %s does not tell the issuer's URL", addr), "name it: --issuer https://HOST")
+	}
+	scheme := "http"
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	c.Issuer = scheme + "://" + ap.String()
+	return nil
+}
+
+// openIssuer opens what an issuer stands on and starts it. The caller closes both.
+func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, log *slog.Logger) (_ *store.Store, _ *issuer.Issuer, err error) {
+	secrets, err := data.openSecrets(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := openStore(ctx, c, data)
+	if err != nil {
+		return nil, nil, explainStore(err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, st.Close())
+		}
+	}()
+	algorithms := make([]jwk.Algorithm, len(c.Algorithms))
+	for i, name := range c.Algorithms {
+		algorithms[i] = jwk.Algorithm(name)
+	}
+	ring, err := keyring.Open(ctx, st, keyring.Config{
+		Issuer: c.Issuer, KEK: secrets.kek, Algorithms: algorithms, MaxTokenLife: c.MaxTokenLife, Log: log,
+	})
+	if err != nil {
+		return nil, nil, secrets.explain(err)
+	}
+	iss, err := issuer.New(ctx, issuer.Config{
+		URL: c.Issuer, Store: st, Keyring: ring, Tagger: notary.NewLocal(secrets.notary), PlainHTTP: c.PlainHTTP,
+		TokenLife: c.TokenLife, SessionLife: c.SessionLife, IdleLife: c.IdleLife, AuthTime: c.AuthTime,
+		DefaultAudience: c.DefaultAudience, Audiences: c.audiences(), Scopes: c.Scopes,
+		Argon2: c.argon2(), TrustedProxies: c.TrustedProxies, TrustedOrigins: c.TrustedOrigins, Log: log,
+	})
+	return st, iss, err
+}
+
+func openStore(ctx context.Context, c *ServeConfig, data dataFolder) (*store.Store, error) {
+	if c.Store == "" {
+		return sqlite.Open(ctx, data.database(), sqlite.Config{Issuer: c.Issuer})
+	}
+	return postgres.Open(ctx, c.Store, postgres.Config{Issuer: c.Issuer, AllowUnsafe: c.StoreUnsafe})
+}
+
+func explainStore(err error) error {
+	switch {
+	case errors.Is(err, store.ErrIssuer):
+		return hinted(err, "an issuer keeps its URL: start with the --issuer it began with, or on another --data folder")
+	case errors.Is(err, postgres.ErrUnsafe):
+		return hinted(err, "or, if losing revocations is acceptable: --store-unsafe")
+	}
+	return err
+}
+
+// explain tells a key-encryption key that was just made from one that is wrong.
+func (s *secrets) explain(err error) error {
+	if !errors.Is(err, keyring.ErrKEK) {
+		return err
+	}
+	if s.fresh {
+		return hinted(fmt.Errorf("this store was made with another key-encryption key than the new one in %s", s.kekFile),
+			"copy kek.json and notary.key from the first issuer's data folder, or name them: --kek FILE --notary FILE")
+	}
+	return fmt.Errorf("%s: %w", s.kekFile, err)
+}
+
+func explainServing(err error) error {
+	if _, ok := errors.AsType[*serve.PlainError](err); ok {
+		return hinted(err, "--tls-cert and --tls-key, or --plain-http when a proxy in front ends TLS")
+	}
+	return err
+}
+
+// A serving is a server with the listener that it serves.
+type serving struct {
+	server *serve.Server
+	ln     net.Listener
+}
+
+// runServers runs servers until ctx ends or one of them fails, and waits for all.
+func runServers(ctx context.Context, servers ...serving) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, len(servers))
+	for _, s := range servers {
+		go func() { ended <- s.server.Serve(ctx, s.ln) }()
+	}
+	var all []error
+	for range servers {
+		all = append(all, <-ended)
+		stop()
+	}
+	return errors.Join(all...)
+}
+
+// trimLine removes one line end, as a shell's echo leaves it.
+func trimLine(b []byte) string {
+	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+}
