@@ -238,26 +238,3 @@ func (i *Issuer) listKeys(w http.ResponseWriter, r *http.Request) error {
 	}
 	return serve.WriteJSON(w, http.StatusOK, items[keyring.Info]{Items: i.keys.Keys()})
 }
-
-// restored serves POST /admin/restored: the database came back from a backup, and
-// a new epoch has to begin above everything that was issued since (DESIGN 4.3).
-func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
-	var head store.Head
-	err := i.st.Update(r.Context(), func(tx *store.Tx) (err error) {
-		if head, err = tx.NewEpoch(); err != nil {
-			return err
-		}
-		return i.record(r.Context(), tx, audit.Restored, i.cfg.URL,
-			"epoch="+strconv.FormatUint(head.Epoch, 10)+" base="+strconv.FormatUint(head.Base, 10))
-	})
-	if err != nil {
-		return err
-	}
-	if _, err := i.hub.fresh(r.Context()); err != nil {
-		return unavailable(err)
-	}
-	return serve.WriteJSON(w, http.StatusOK, struct {
-		Epoch uint64 `json:"epoch"`
-		Base  uint64 `json:"base"`
-	}{head.Epoch, head.Base})
-}

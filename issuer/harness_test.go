@@ -58,6 +58,7 @@ type node struct {
 // shared is what two nodes of one issuer have in common.
 type shared struct {
 	url    string
+	path   string // of the SQLite file
 	store  *store.Store
 	kek    *jwk.Key
 	secret notary.Secret
@@ -70,13 +71,19 @@ func newShared(t *testing.T, url string) *shared {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shared{url: url, kek: kek, clock: &clock{}, secret: notary.Secret{1, 2, 3}}
-	s.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"), sqlite.Config{Issuer: url, Now: s.clock.Now})
+	s := &shared{url: url, path: filepath.Join(t.TempDir(), "db"), kek: kek, clock: &clock{}, secret: notary.Secret{1, 2, 3}}
+	s.open(t)
+	t.Cleanup(func() { s.store.Close() })
+	return s
+}
+
+func (s *shared) open(t *testing.T) {
+	t.Helper()
+	var err error
+	s.store, err = sqlite.Open(t.Context(), s.path, sqlite.Config{Issuer: s.url, Now: s.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.store.Close() })
-	return s
 }
 
 // newNode starts an issuer of its own, on loopback.

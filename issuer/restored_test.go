@@ -1,0 +1,119 @@
+package issuer_test
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/revocation"
+)
+
+// restart closes the store, lets change do something to its file, and starts a
+// node on what is there then.
+func (n *node) restart(t *testing.T, change func(path string)) *node {
+	t.Helper()
+	n.Close()
+	n.store.Close()
+	change(n.path)
+	n.shared.open(t)
+	return startNode(t, httptest.NewUnstartedServer(nil), n.shared, issuer.Config{})
+}
+
+// After a restore the revocations that the backup does not know are made again
+// from frames that somebody kept: sessions and users that were revoked stay so.
+func TestThreat75LostRevocationsAreCollected(t *testing.T) {
+	n := newRemote(t)
+	alice, bob, carol := n.addUser(t, "alice"), n.addUser(t, "bob"), n.addUser(t, "carol")
+	_, a := n.signIn(t, alice, "")
+	_, b := n.signIn(t, bob, "")
+	_, c := n.signIn(t, carol, "")
+	var backup []byte
+	n = n.restart(t, func(path string) {
+		var err error
+		if backup, err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	})
+	l := n.follow(t, at(n.manifest(t).Position()))
+	n.revoke(t, "session", a.SessionID)
+	last := n.revoke(t, "subject", "bob")
+	var frames []string
+	for {
+		f, _, err := l.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, l.data)
+		if f.Last() == last {
+			break
+		}
+	}
+	table := n.load(t)
+	l.close()
+
+	n = n.restart(t, func(path string) {
+		for _, suffix := range []string{"-wal", "-shm"} {
+			if err := os.Remove(path + suffix); err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(path, backup, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	var out struct {
+		Epoch     uint64 `json:"epoch"`
+		Base      uint64 `json:"base"`
+		Recovered int    `json:"recovered"`
+		Unknown   int    `json:"unknown"`
+	}
+	n.do(t, 200, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%s]}`, quoted(frames))).into(t, &out)
+	if out.Base <= last || out.Epoch <= table.Head().Epoch || out.Recovered != 2 || out.Unknown != 0 {
+		t.Errorf("%+v after %v", out, table.Head())
+	}
+	if n.refresh(t, a.RefreshToken) != 400 {
+		t.Error("a revoked session came back to life")
+	}
+	if n.refresh(t, b.RefreshToken) != 400 {
+		t.Error("the session of a revoked user came back to life")
+	}
+	if got := n.refresh(t, c.RefreshToken); got != 200 {
+		t.Errorf("an innocent session: %d", got)
+	}
+	if status, _ := n.signIn(t, bob, ""); status != 200 {
+		t.Errorf("signing in again: %d", status)
+	}
+	fresh := n.load(t) // a verifier that knew nothing
+	if !n.revokedIn(fresh, revocation.Session, a.SessionID, last) || !n.revokedIn(fresh, revocation.Subject, bob.ID, last) {
+		t.Error("a new verifier does not learn of lost revocations")
+	}
+	if n.revokedIn(fresh, revocation.Subject, carol.ID, last-2) {
+		t.Error("an innocent user is revoked")
+	}
+}
+
+// Only frames of this issuer's own feed key are believed.
+func TestRestoredRefusesForeignFrames(t *testing.T) {
+	n := newNode(t)
+	p := n.manifest(t).Position()
+	thief, err := jwk.Generate(jwk.Params{Algorithm: jwk.EdDSA, KeyID: n.ring.FeedKey().KeyID()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := revocation.Entry{Kind: revocation.Everything, Handle: 1}
+	f := revocation.Frame{
+		Issuer: n.ring.Issuer(), Epoch: p.Epoch, First: p.Seq + 1, C0: p.C, C1: p.C.Next(p.Seq+1, e),
+		AsOf: n.clock.Now(), HandleKeyID: n.ring.HandleKey().ID(), Entries: []revocation.Entry{e},
+	}
+	signed, err := f.Sign(thief)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.do(t, 400, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%q]}`, signed))
+	if got := n.manifest(t).Position(); got != p {
+		t.Errorf("the log moved to %v", got)
+	}
+}
