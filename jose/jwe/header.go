@@ -43,7 +43,7 @@ func parseHeader(segment string) (h header, err error) {
 		return h, malformed("header")
 	}
 	var members map[string]jsontext.Value
-	if wire.Unmarshal(data, &members) != nil {
+	if wire.Unmarshal(data, &members) != nil || members == nil { // nil: a JSON null
 		return h, malformed("header")
 	}
 	// RFC 7516, Section 4.1.13: an extension that we do not understand, and we
