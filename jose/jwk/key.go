@@ -67,7 +67,7 @@ func newKey(m material, ops operations, p Params) (*Key, error) {
 		also:       p.Also,
 		thumbprint: thumbprint(info.kty, m),
 		ops:        ops,
-		limits:     p.Limits.clone(),
+		limits:     p.Limits.normal(),
 		material:   &hidden{m},
 	}
 	k.kid = p.KeyID
@@ -114,12 +114,12 @@ func (k *Key) Public() (*Key, error) {
 }
 
 // Limits returns the bounds on what the key's signatures are worth.
-func (k *Key) Limits() Limits { return k.limits.clone() }
+func (k *Key) Limits() Limits { return k.limits.copy() }
 
 // WithLimits returns the same key with other bounds.
 func (k *Key) WithLimits(l Limits) *Key {
 	bounded := *k
-	bounded.limits = l.clone()
+	bounded.limits = l.normal()
 	return &bounded
 }
 

@@ -12,14 +12,14 @@ import (
 
 // Limits bound what a key's signatures are worth: a valid signature outside
 // them counts for nothing. The zero value sets no bounds. Package jwt enforces
-// them; a Key only carries them.
+// them; a Key only carries them. Times and durations have a precision of a second.
 //
 // In a JWK they are the member "counterfoil", an object. Since overlooking a limit
 // would widen it, a key with a member there that is not known is refused.
 type Limits struct {
-	From      time.Time     // earliest iat, to the second
-	Until     time.Time     // latest iat, to the second
-	MaxLife   time.Duration // most that exp may be after iat, to the second
+	From      time.Time     // earliest iat
+	Until     time.Time     // latest iat
+	MaxLife   time.Duration // most that exp may be after iat
 	Issuer    string        // the only iss
 	Audiences []string      // every aud must be one of these
 	Types     []string      // typ must be one of these
@@ -51,14 +51,11 @@ func parseLimits(data jsontext.Value) (l Limits, also Algorithm, err error) {
 	if data.Kind() != '{' {
 		return l, "", malformed("counterfoil")
 	}
-	if err := refuseNulls(data); err != nil {
-		return l, "", err
-	}
 	if err := wire.UnmarshalKnown(data, &w); err != nil {
 		return l, "", fmt.Errorf("%w: counterfoil: %w", ErrMalformed, err)
 	}
-	if w.From < 0 || w.From > maxDate || w.Until < 0 || w.Until > maxDate || w.MaxLife < 0 || w.MaxLife > maxLife {
-		return l, "", malformed("counterfoil")
+	if err := w.check(data); err != nil {
+		return l, "", err
 	}
 	l = Limits{
 		From:      fromUnix(w.From),
@@ -73,16 +70,22 @@ func parseLimits(data jsontext.Value) (l Limits, also Algorithm, err error) {
 	return l, w.Also, nil
 }
 
-// refuseNulls refuses a null among the members of an object: it would read as
-// the absence of a limit.
-func refuseNulls(object jsontext.Value) error {
-	var values map[string]jsontext.Value
-	if err := wire.Unmarshal(object, &values); err != nil {
+// check refuses numbers out of range, and members of data that are there and yet
+// say nothing, such as null, 0 or []: they would read as the absence of a limit.
+func (w limitsJSON) check(data jsontext.Value) error {
+	var given map[string]jsontext.Value
+	if err := wire.Unmarshal(data, &given); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	for _, v := range values {
-		if v.Kind() == 'n' {
-			return malformed("counterfoil")
+	empty := map[string]bool{
+		"from": w.From < 1 || w.From > maxDate, "until": w.Until < 1 || w.Until > maxDate,
+		"max_life": w.MaxLife < 1 || w.MaxLife > maxLife,
+		"iss":      w.Issuer == "", "aud": len(w.Aud) == 0, "typ": len(w.Typ) == 0,
+		"tenant": w.Tenant == "", "also": w.Also == "",
+	}
+	for name, value := range given {
+		if empty[name] || value.Kind() == 'n' {
+			return malformed("counterfoil: " + name)
 		}
 	}
 	return nil
@@ -113,14 +116,22 @@ func (l Limits) isZero() bool {
 		len(l.Audiences) == 0 && len(l.Types) == 0 && l.Tenant == "" && !l.Tagged
 }
 
-// clone returns a copy that shares nothing with l, in the precision of the wire.
-func (l Limits) clone() Limits {
-	l.From = fromUnix(toUnix(l.From))
-	l.Until = fromUnix(toUnix(l.Until))
-	l.MaxLife = l.MaxLife.Truncate(time.Second)
+// copy returns a copy that shares nothing with l.
+func (l Limits) copy() Limits {
 	l.Audiences = slices.Clone(l.Audiences)
 	l.Types = slices.Clone(l.Types)
 	return l
+}
+
+// normal returns a copy in the precision and within the range of the wire. No
+// bound is lost to rounding: what is not zero stays so.
+func (l Limits) normal() Limits {
+	l.From = fromUnix(toUnix(l.From))
+	l.Until = fromUnix(toUnix(l.Until))
+	if l.MaxLife != 0 {
+		l.MaxLife = min(max(l.MaxLife.Truncate(time.Second), time.Second), maxLife*time.Second)
+	}
+	return l.copy()
 }
 
 func fromUnix(s int64) time.Time {
@@ -134,5 +145,5 @@ func toUnix(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
-	return t.Unix()
+	return min(max(t.Unix(), 1), maxDate)
 }

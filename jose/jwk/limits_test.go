@@ -79,6 +79,24 @@ func TestLimitsHaveThePrecisionOfTheWire(t *testing.T) {
 	}
 }
 
+// Rounding must not turn a bound into none.
+func TestLimitsKeepTheirBoundsWhenRounded(t *testing.T) {
+	k, err := jwk.Generate(jwk.Params{Algorithm: jwk.EdDSA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []jwk.Limits{
+		{MaxLife: time.Nanosecond}, {MaxLife: -time.Hour}, {MaxLife: 1<<63 - 1}, {Until: time.Unix(0, 0)}, {Until: time.Unix(-5, 0)},
+		{Until: time.Unix(0, 1)}, {Until: time.Unix(1<<40, 0)}, {From: time.Unix(1<<40, 0)},
+	} {
+		bounded := k.WithLimits(l)
+		again := accept(t, fieldsOf(t, bounded)).Limits()
+		if reflect.DeepEqual(again, jwk.Limits{}) || !reflect.DeepEqual(again, bounded.Limits()) {
+			t.Errorf("%+v became %+v and came back as %+v", l, bounded.Limits(), again)
+		}
+	}
+}
+
 // What cannot be read must not be read as the absence of a limit.
 func TestLimitsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 	f := generated(t, jwk.ES256)
@@ -86,6 +104,8 @@ func TestLimitsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 		nil, true, "x", 1, []any{}, fields{"iss": nil}, fields{"iss": 1}, fields{"aud": "orders"}, fields{"aud": nil},
 		fields{"from": "1"}, fields{"from": 1.5}, fields{"from": -1}, fields{"until": 1e15}, fields{"until": 1e30},
 		fields{"max_life": -1}, fields{"max_life": 1e12}, fields{"max_life": "900"}, fields{"tagged": 1}, fields{"tagged": nil},
+		fields{"until": 0}, fields{"from": 0}, fields{"max_life": 0}, fields{"iss": ""}, fields{"tenant": ""},
+		fields{"aud": []string{}}, fields{"typ": []string{}}, fields{"also": ""}, fields{"until": 253402300800},
 		fields{"new_limit": 1}, fields{"Iss": "x"}, fields{"typ": fields{}}, fields{"aud": []any{1}},
 	} {
 		_, err := jwk.Parse(f.with("counterfoil", bad).json(t))
