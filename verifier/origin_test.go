@@ -580,3 +580,8 @@ func holdStreams(o *origin) http.HandlerFunc {
 		<-r.Context().Done()
 	}
 }
+
+// shift sets the issuer's clock apart from the true one.
+func (o *origin) shift(by time.Duration) {
+	o.set(func() { o.now = func() time.Time { return time.Now().Add(by) } })
+}
