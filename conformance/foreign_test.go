@@ -1,0 +1,92 @@
+package conformance_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/counterfoil/counterfoil/issuertest"
+)
+
+// A service that knows nothing of Counterfoil verifies our tokens with its own
+// JOSE library, from the metadata and the JWKS alone.
+
+func TestForeignNPMJose(t *testing.T) {
+	node := needFile(t, "node", "nodejs")
+	if _, err := os.Stat("npm/node_modules/jose"); err != nil {
+		leaveOut(t, "npm jose is missing: npm ci --prefix conformance/npm")
+	}
+	foreign(t, node, "npm/verify.mjs")
+}
+
+func TestForeignJWCrypto(t *testing.T) {
+	const python = "/usr/bin/python3" // Debian's, which sees Debian's modules
+	if err := exec.Command(python, "-c", "import jwcrypto").Run(); err != nil {
+		leaveOut(t, "jwcrypto is missing: apt-get install python3-jwcrypto")
+	}
+	foreign(t, python, "python/verify.py")
+}
+
+func foreign(t *testing.T, argv ...string) {
+	iss := issuertest.New(t)
+	token := iss.SignIn(t, iss.User(t, "alice")).AccessToken
+	verify := func(token string) (string, error) {
+		cmd := exec.Command(argv[0], append(argv[1:], iss.URL, "api", token)...)
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		err := cmd.Run()
+		return out.String() + strings.TrimSpace(errs.String()), err
+	}
+	out, err := verify(token)
+	if err != nil {
+		t.Fatalf("a genuine token was refused: %v: %s", err, out)
+	}
+	var claims struct{ Iss, Sub, Jti string }
+	if err := json.Unmarshal([]byte(out), &claims); err != nil || claims.Iss != iss.URL || claims.Sub == "" || len(claims.Jti) != 27 {
+		t.Fatalf("claims read by the stranger: %v: %s", err, out)
+	}
+	for name, bad := range tampered(token) {
+		if out, err := verify(bad); err == nil {
+			t.Errorf("%s: accepted: %s", name, out)
+		}
+	}
+}
+
+// tampered breaks each part of a token in a place that carries meaning.
+func tampered(token string) map[string]string {
+	parts := strings.Split(token, ".")
+	flip := func(part int) string {
+		p := []byte(parts[part])
+		i := len(p) / 2
+		if p[i] == 'A' {
+			p[i] = 'B'
+		} else {
+			p[i] = 'A'
+		}
+		changed := append([]string(nil), parts...)
+		changed[part] = string(p)
+		return strings.Join(changed, ".")
+	}
+	return map[string]string{"payload changed": flip(1), "signature changed": flip(2), "signature cut off": parts[0] + "." + parts[1] + "."}
+}
+
+func needFile(t *testing.T, name, debianPackage string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		leaveOut(t, name+" is missing: apt-get install "+debianPackage)
+	}
+	return path
+}
+
+// leaveOut skips a test that lacks a program; in CI that is a failure.
+func leaveOut(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(why)
+	}
+	t.Skip("left out: " + why)
+}
