@@ -121,18 +121,20 @@ func (tx *Tx) VerifyAudit() (whole, broken uint64, err error) {
 		return 0, 0, err
 	}
 	var a AuditRow
+	intact := true
 	err = tx.rows("SELECT "+auditColumns+" FROM audit ORDER BY n", nil, func(r *sql.Rows) error {
 		if err := r.Scan(a.dest()...); err != nil {
 			return err
 		}
 		next := AuditRow{N: whole + 1, At: a.At, Actor: a.Actor, Action: a.Action, Subject: a.Subject, Detail: a.Detail}
 		if a.N != next.N || a.Hash != next.after(hash) {
+			intact = false
 			return errStop
 		}
 		whole, hash = a.N, a.Hash
 		return nil
 	})
-	if err == nil && (whole != last || hash != end) {
+	if err == nil && (!intact || whole != last || hash != end) {
 		return whole, whole + 1, nil
 	}
 	return whole, 0, err

@@ -26,7 +26,7 @@ type KeyRow struct {
 	Published time.Time // as a standby
 	Activated time.Time // zero: not yet, like Retired
 	Retired   time.Time
-	Version   int64     // counts UpdateKey
+	Version   int64 // counts UpdateKey
 }
 
 const keyColumns = "kid, use, alg, state, sealed, public, published, activated, retired, version"

@@ -32,15 +32,15 @@ func migrate(ctx context.Context, d *Dialect, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("store: migrations: %w", err)
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("store: migrate: %w", err)
-	}
+	_, upErr := p.Up(ctx)
 	current, target, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("store: schema version: %w", err)
-	}
-	if current > target {
+	switch {
+	case err == nil && current > target:
 		return fmt.Errorf("%w: version %d, known up to %d", ErrNewer, current, target)
+	case upErr != nil:
+		return fmt.Errorf("store: migrate: %w", upErr)
+	case err != nil:
+		return fmt.Errorf("store: schema version: %w", err)
 	}
 	return nil
 }

@@ -133,8 +133,10 @@ func (s *Store) closePools() error {
 	return nil
 }
 
-// Stats counts what the lanes have done since Open.
+// Stats says what the lanes do, and have done since Open.
 type Stats struct {
+	Lanes   int    // batches that may run at once
+	Waiting int    // calls of Update that no lane has taken yet
 	Updates uint64 // calls of Update that were run and answered
 	Commits uint64 // transactions committed for them
 	Reruns  uint64 // batches run a second time to keep one call's error from the others
@@ -145,5 +147,5 @@ type counters struct{ updates, commits, reruns atomic.Uint64 }
 // Stats returns the counts so far.
 func (s *Store) Stats() Stats {
 	c := &s.counters
-	return Stats{Updates: c.updates.Load(), Commits: c.commits.Load(), Reruns: c.reruns.Load()}
+	return Stats{Lanes: s.dialect.Lanes, Waiting: s.queue.length(), Updates: c.updates.Load(), Commits: c.commits.Load(), Reruns: c.reruns.Load()}
 }

@@ -176,12 +176,13 @@ func (tx *Tx) admit(args []any) error {
 	return nil
 }
 
-// Now returns the database's clock, or the process' where the database has none.
+// Now returns the database's clock, or the process' where the database has none,
+// in milliseconds.
 func (tx *Tx) Now() (time.Time, error) {
-	if tx.t.s.dialect.Now == "" {
-		return tx.t.s.now(), nil
-	}
 	var at time.Time
+	if tx.t.s.dialect.Now == "" {
+		return tx.t.s.at(at), tx.admit(nil)
+	}
 	err := tx.row("SELECT {now}", nil, millis{&at})
 	return at, err
 }
@@ -189,7 +190,7 @@ func (tx *Tx) Now() (time.Time, error) {
 // at returns what the database said, or the process' clock where it has none.
 func (s *Store) at(database time.Time) time.Time {
 	if s.dialect.Now == "" {
-		return s.now()
+		return s.now().UTC().Truncate(time.Millisecond)
 	}
 	return database
 }

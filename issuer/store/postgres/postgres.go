@@ -12,6 +12,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,8 +27,13 @@ import (
 
 const (
 	// writers and readers are how many Updates' batches and Views run at once.
-	writers = 2
+	writers = 4
 	readers = 8
+
+	// lockTimeout ends a wait for a row, which is then tried again. A deadlock
+	// of two batches would otherwise stand until the server looks for one,
+	// after a second by default.
+	lockTimeout = 250 * time.Millisecond
 
 	// batchTimeout bounds a batch when the server does not answer.
 	batchTimeout = 30 * time.Second
@@ -59,6 +65,7 @@ func Open(ctx context.Context, url string, cfg Config) (*store.Store, error) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "counterfoil"
 	}
+	c.RuntimeParams["lock_timeout"] = strconv.FormatInt(lockTimeout.Milliseconds(), 10)
 	db := stdlib.OpenDB(*c)
 	if err := inspect(ctx, db, cfg); err != nil {
 		return nil, errors.Join(err, db.Close())
