@@ -59,7 +59,11 @@ func (h *horizon) advance(asOf time.Time, head uint64) {
 // second mark of the older half goes; the one after it answers in its place.
 func (h *horizon) note(m timeMark) {
 	if n := len(h.marks); n > 0 {
-		last := h.marks[n-1]
+		last := &h.marks[n-1]
+		if m.at == last.at {
+			last.seq = max(last.seq, m.seq)
+			return
+		}
 		if m.seq <= last.seq || m.at-last.at < markSpacing {
 			return
 		}
