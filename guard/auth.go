@@ -57,10 +57,7 @@ func (g *Guard) check(r *http.Request) (*jwt.Token[verifier.Access], error) {
 // after it read Auth_Subject and Auth-Subject as one variable.
 func (g *Guard) carriesReserved(h http.Header) bool {
 	for name := range h {
-		if strings.Contains(name, "_") {
-			name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
-		}
-		if slices.Contains(g.reserved, name) {
+		if slices.Contains(g.reserved, http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))) {
 			return true
 		}
 	}
@@ -70,18 +67,25 @@ func (g *Guard) carriesReserved(h http.Header) bool {
 // choose finds the verifier by what the token says of itself. That is no more
 // than a choice: the verifier then checks everything, the issuer included.
 func (g *Guard) choose(r *http.Request) *verifier.Verifier {
-	first := g.verifiers[g.issuers[0]]
-	if len(g.issuers) == 1 {
-		return first
+	if len(g.issuers) > 1 {
+		if token, err := jwt.ParseUnverified(presented(r)); err == nil {
+			if v, ok := g.verifiers[token.UnverifiedIssuer()]; ok {
+				return v
+			}
+		}
 	}
-	token, err := jwt.ParseUnverified(presented(r))
-	if err != nil {
-		return first // which refuses it and says why
+	return g.anyReady()
+}
+
+// anyReady returns a verifier to refuse what no issuer of ours made. One that is
+// not ready would answer that the client should come back.
+func (g *Guard) anyReady() *verifier.Verifier {
+	for _, issuer := range g.issuers {
+		if v := g.verifiers[issuer]; v.Ready() == nil {
+			return v
+		}
 	}
-	if v, ok := g.verifiers[token.UnverifiedIssuer()]; ok {
-		return v
-	}
-	return first
+	return g.verifiers[g.issuers[0]]
 }
 
 // presented returns what may be a token. The verifier reads it again, strictly.
