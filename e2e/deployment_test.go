@@ -75,7 +75,7 @@ func (iss *issuerUnderTest) start(t *testing.T) {
 func (iss *issuerUnderTest) startUnder(t *testing.T, wrapper ...string) {
 	t.Helper()
 	iss.process = start(t, "issuer", nil, append(wrapper, iss.argv(t)...)...)
-	waitFor(t, iss.process, "ready issuer", statusIs(iss.client, iss.url+"/readyz", http.StatusOK))
+	waitFor(t, iss.process, "ready issuer", ready(iss.client, iss.url+"/readyz"))
 }
 
 // command runs an administrative command on the issuer's own machine.
@@ -182,7 +182,7 @@ func newGuardOn(t *testing.T, iss *issuerUnderTest, name, credential, state stri
 		g.env = iss.tls.env()
 	}
 	g.process = start(t, "guard "+name, g.env, g.argv...)
-	waitFor(t, g.process, "ready guard", statusIs(plain, g.url+"/readyz", http.StatusOK))
+	waitFor(t, g.process, "ready guard", ready(plain, g.url+"/readyz"))
 	return g
 }
 

@@ -52,7 +52,7 @@ func run(m *testing.M) int {
 	binaries.dir = dir
 	binaries.counterfoil = filepath.Join(dir, "counterfoil")
 	binaries.orders = filepath.Join(dir, "orders")
-	for out, pkg := range map[string]string{binaries.counterfoil: "../cmd/counterfoil", binaries.orders: "../examples/orders"} {
+	for out, pkg := range map[string]string{binaries.counterfoil: "../cmd/counterfoil"} {
 		cmd := exec.Command("go", "build", "-o", out, pkg)
 		cmd.Stderr = os.Stderr
 		if err := cmd.Run(); err != nil {
@@ -191,6 +191,21 @@ func waitFor(t *testing.T, p *process, what string, ok func() error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("no %s within %v: %v", what, startLimit, err)
+}
+
+// ready asks a health endpoint, which answers with some 2xx.
+func ready(client *http.Client, url string) func() error {
+	return func() error {
+		res, err := client.Get(url)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if res.StatusCode/100 != 2 {
+			return fmt.Errorf("status %d", res.StatusCode)
+		}
+		return nil
+	}
 }
 
 func statusIs(client *http.Client, url string, want int) func() error {

@@ -127,7 +127,7 @@ func withoutIssuer(t *testing.T, iss *issuerUnderTest, fronts []string, one *gua
 	}
 	one.stop()
 	again := start(t, "guard from its state folder", one.env, one.argv...)
-	waitFor(t, again, "guard without an issuer", statusIs(plain, one.url+"/readyz", http.StatusOK))
+	waitFor(t, again, "guard without an issuer", ready(plain, one.url+"/readyz"))
 	mustAsk(t, one.url+"/auth", alive.Access, http.StatusOK)
 	mustAsk(t, one.url+"/auth", revoked.Access, http.StatusUnauthorized)
 }

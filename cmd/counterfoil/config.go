@@ -52,8 +52,9 @@ type ServeConfig struct {
 	// postgres:// URL of a database that several issuers share, instead of
 	// SQLite in the data folder. Leave the password out and set PGPASSFILE.
 	Store string `yaml:"store" flag:"store"`
-	// Start on a PostgreSQL that loses acknowledged writes in a crash (fsync,
-	// synchronous_commit or full_page_writes off). Revocations get lost with them.
+	// Accept a store that loses acknowledged writes in a crash, and revocations
+	// with them: a PostgreSQL with fsync, synchronous_commit or full_page_writes
+	// off is then not refused, and SQLite does not wait for the disk.
 	StoreUnsafe bool `yaml:"store_unsafe" flag:"store-unsafe"`
 	// File with the key-encryption key, a JWK for A256GCMKW. Default: kek.json in
 	// the data folder, made at the first start. Issuers that share a database

@@ -28,7 +28,7 @@ func serveFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&s.Listen, "listen", s.Listen, "`ADDR` to listen on: HOST:PORT or unix:PATH")
 	flags.StringVar(&s.Issuer, "issuer", s.Issuer, "`URL` of the issuer (default the listen address)")
 	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
-	flags.BoolVar(&s.StoreUnsafe, "store-unsafe", s.StoreUnsafe, "start on a PostgreSQL that may lose what it acknowledged")
+	flags.BoolVar(&s.StoreUnsafe, "store-unsafe", s.StoreUnsafe, "accept a store that may lose what it acknowledged")
 	flags.StringVar(&s.KEK, "kek", s.KEK, "`FILE` with the key-encryption key (default kek.json in the data folder)")
 	flags.StringVar(&s.Notary, "notary", s.Notary, "`FILE` with the notary's secret (default notary.key in the data folder)")
 	flags.StringVar(&s.TLSCert, "tls-cert", s.TLSCert, "PEM `FILE` with the certificate, read again when it changes")
@@ -187,7 +187,7 @@ func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, log *slog.
 
 func openStore(ctx context.Context, c *ServeConfig, data dataFolder) (*store.Store, error) {
 	if c.Store == "" {
-		return sqlite.Open(ctx, data.database(), sqlite.Config{Issuer: c.Issuer})
+		return sqlite.Open(ctx, data.database(), sqlite.Config{Issuer: c.Issuer, UnsafeNoSync: c.StoreUnsafe})
 	}
 	return postgres.Open(ctx, c.Store, postgres.Config{Issuer: c.Issuer, AllowUnsafe: c.StoreUnsafe})
 }
