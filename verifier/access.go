@@ -19,15 +19,17 @@ type Access struct {
 	// RSQ is the head of the revocation log at the moment of minting. It is nil
 	// in tokens of issuers that have no feed.
 	RSQ *uint64 `json:"rsq"`
-	// Confirmation is the key that the token is bound to (RFC 9449, Section 6.1).
+	// Confirmation is the key that the token is bound to.
 	Confirmation Confirmation `json:"cnf"`
 	// Actor is who acts for the subject (RFC 8693, Section 4.1).
 	Actor Actor `json:"act"`
 }
 
-// Confirmation is the claim "cnf".
+// Confirmation is the claim "cnf" (RFC 7800): the key that whoever shows the token
+// has to hold.
 type Confirmation struct {
-	Thumbprint string `json:"jkt"`
+	Thumbprint  string `json:"jkt"`      // of a DPoP key (RFC 9449, Section 6.1)
+	Certificate string `json:"x5t#S256"` // of a client certificate (RFC 8705, Section 3.1)
 }
 
 // Actor is the claim "act".

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -148,7 +149,7 @@ type credential struct{ name, secret string }
 
 func parseCredential(s string) (credential, error) {
 	name, secret, ok := strings.Cut(strings.TrimSpace(s), ":")
-	if !ok || name == "" || secret == "" || len(s) > maxCredential || strings.ContainsAny(s, "\x00") {
+	if !ok || name == "" || secret == "" || len(s) > maxCredential || strings.ContainsFunc(strings.TrimSpace(s), unicode.IsControl) {
 		return credential{}, errors.New("verifier: a credential is NAME:SECRET on one line")
 	}
 	return credential{name, secret}, nil

@@ -71,7 +71,9 @@ type feed struct {
 	anchor *anchor    // nil until the root key is known
 	probes []probe
 	delay  delay
-	err    error // of the last session or probe; nil when all is well
+	keySet string    // the one that was last fetched for
+	keysAt time.Time // and when
+	err    error     // of the last session or probe; nil when all is well
 }
 
 // round is one fetch of head and entries.
@@ -224,6 +226,10 @@ func (f *feed) collect(ctx context.Context, m *revocation.Manifest) (*revocation
 	if err != nil {
 		return nil, err
 	}
+	c := collection{Snapshot: s, held: f.table.Head()}
+	if p := s.Position; p.Epoch == c.held.Epoch && p.Seq == c.held.Seq {
+		c.passed = p.C
+	}
 	for s.Position.Seq < m.Head {
 		before := s.Position
 		err := f.tailAny(ctx, before, func(token string) error {
@@ -233,7 +239,7 @@ func (f *feed) collect(ctx context.Context, m *revocation.Manifest) (*revocation
 			if err != nil {
 				return err
 			}
-			return extend(s, frame)
+			return c.extend(frame)
 		})
 		if err != nil {
 			return nil, err
@@ -241,6 +247,11 @@ func (f *feed) collect(ctx context.Context, m *revocation.Manifest) (*revocation
 		if s.Position == before {
 			return nil, revocation.ErrGap
 		}
+	}
+	if c.forked() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.alarm(revocation.ErrFork)
 	}
 	return s, nil
 }
@@ -260,23 +271,39 @@ func (f *feed) snapshot(ctx context.Context, m *revocation.Manifest) (*revocatio
 	return revocation.DecodeSnapshot(m, shards)
 }
 
+// collection is a snapshot that grows by frames. It notices when it passes our
+// own head with another history.
+type collection struct {
+	*revocation.Snapshot
+	held   revocation.Position
+	passed revocation.Link // the chain at held.Seq; zero if not seen
+}
+
 // extend adds a frame that begins at the snapshot's position, or runs through it.
-func extend(s *revocation.Snapshot, frame *revocation.Frame) error {
-	switch end := frame.End(); {
-	case frame.Epoch != s.Position.Epoch || frame.First > s.Position.Seq+1:
+func (c *collection) extend(frame *revocation.Frame) error {
+	at, end := c.Position, frame.End()
+	switch {
+	case frame.Epoch != at.Epoch || frame.First > at.Seq+1:
 		return revocation.ErrGap
-	case end.Seq < s.Position.Seq:
+	case end.Seq < at.Seq:
 		return nil
 	}
-	known := s.Position.Seq + 1 - frame.First
-	if frame.C0.Chain(frame.First, frame.Entries[:known]) != s.Position.C {
+	known := at.Seq + 1 - frame.First
+	if frame.C0.Chain(frame.First, frame.Entries[:known]) != at.C {
 		return revocation.ErrFork
 	}
-	for i, entry := range frame.Entries[known:] {
-		s.Records = append(s.Records, revocation.Record{Seq: s.Position.Seq + 1 + uint64(i), Entry: entry})
+	if at.Epoch == c.held.Epoch && frame.First <= c.held.Seq && c.held.Seq <= end.Seq {
+		c.passed = frame.C0.Chain(frame.First, frame.Entries[:c.held.Seq+1-frame.First])
 	}
-	s.Position = frame.End()
+	for i, entry := range frame.Entries[known:] {
+		c.Records = append(c.Records, revocation.Record{Seq: at.Seq + 1 + uint64(i), Entry: entry})
+	}
+	c.Position = end
 	return nil
+}
+
+func (c *collection) forked() bool {
+	return c.passed != revocation.Link{} && c.passed != c.held.C
 }
 
 // publish replaces what checks look at, and lets them begin once handle keys and

@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -196,6 +197,11 @@ func (o *origin) metadata(w http.ResponseWriter) {
 func (o *origin) jwks() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.keySet()
+}
+
+// keySet is called with mu held.
+func (o *origin) keySet() []byte {
 	var docs []string
 	for _, k := range o.signing {
 		doc, err := k.MarshalJSON()
@@ -286,6 +292,8 @@ func (o *origin) signManifest() string {
 		AsOf: o.now(), HandleKeyID: handleKey(o.secrets[0]).ID(), Trust: o.trust(), Snapshot: o.snapshot,
 		MaxLife: o.maxLife, Heartbeat: 250 * time.Millisecond,
 	}
+	sum := sha256.Sum256(o.keySet())
+	m.KeySet = wire.Encode(sum[:])
 	if o.manifest != nil {
 		o.manifest(m)
 	}

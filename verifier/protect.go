@@ -60,7 +60,7 @@ func (v *Verifier) CheckRequest(r *http.Request, route Route) (*jwt.Token[Access
 		return nil, err
 	}
 	// RFC 9449, Section 7.2: a bound token must not pass for a bearer token.
-	if tok.Claims().Confirmation.Thumbprint != "" {
+	if tok.Claims().Confirmation != (Confirmation{}) {
 		return nil, ErrBound
 	}
 	return tok, nil

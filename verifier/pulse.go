@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
+	"github.com/counterfoil/counterfoil/jose/jwks"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
@@ -164,7 +165,23 @@ func (f *feed) observe(token string, sent, received time.Time, cached bool) (*re
 		return m, err // a fork is to be loaded too
 	}
 	f.measure(m, sent, received, cached)
+	f.compareKeys(m.KeySet)
 	return m, nil
+}
+
+// compareKeys has the issuer's key set fetched when the feed names another than
+// the one held, so that a new key is known before its first token comes. A set
+// that still is another afterwards is fetched again at the pace of unknown kids:
+// a cache on the way may be behind. Callers hold f.mu.
+func (f *feed) compareKeys(named string) {
+	if named == "" || named == f.keys.digest() {
+		return
+	}
+	if named == f.keySet && time.Since(f.keysAt) < jwks.Cooldown {
+		return
+	}
+	f.keySet, f.keysAt = named, time.Now()
+	f.keys.refresh()
 }
 
 // measure draws freshness from a manifest. Callers hold f.mu.

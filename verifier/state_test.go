@@ -54,7 +54,7 @@ func TestThreat73FeedDown(t *testing.T) {
 					{10 * time.Minute, verifier.Stale, nil, verifier.ErrStale},
 					{tokenLife, verifier.Stale, nil, verifier.ErrStale},
 					{tokenLife + 1, verifier.Blind, verifier.ErrBlind, verifier.ErrBlind},
-					{20 * time.Minute, verifier.Blind, verifier.ErrBlind, verifier.ErrBlind},
+					{16 * time.Minute, verifier.Blind, verifier.ErrBlind, verifier.ErrBlind},
 				} {
 					pass(time.Until(asked.Add(step.age)))
 					st := v.Status()

@@ -27,9 +27,6 @@ const (
 	pollsBetween = 20
 )
 
-// errRestart ends a stream that the session has to be begun anew for.
-var errRestart = errors.New("the feed has moved on")
-
 // stream applies what the tail brings, reconnecting until ctx ends. It stops the
 // session when the table cannot be continued.
 func (f *feed) stream(ctx context.Context, stop context.CancelCauseFunc) {
@@ -75,20 +72,34 @@ func (f *feed) follow(ctx context.Context, e endpoint, polling bool) (events int
 		events++
 		return f.apply(frame)
 	})
+	f.noteGone(err)
 	return events, err
 }
 
 // pull applies what there is after the head, without leaving it to the stream.
 func (f *feed) pull(ctx context.Context) error {
-	return f.tailAny(ctx, f.table.Head(), f.apply)
+	err := f.tailAny(ctx, f.table.Head(), f.apply)
+	f.noteGone(err)
+	return err
 }
 
-// mustRestart reports whether a stream ended because of what it said. 410 is the
-// answer to a position that is no longer held or of another epoch.
-func mustRestart(err error) bool {
+// noteGone has the table loaded anew where the log no longer goes on from its
+// head, because that lies too far back or in another epoch.
+func (f *feed) noteGone(err error) {
+	if isGone(err) {
+		f.reload.Store(true)
+	}
+}
+
+func isGone(err error) bool {
 	var status *fetch.StatusError
-	if errors.As(err, &status) {
-		return status.Status == http.StatusGone
+	return errors.As(err, &status) && status.Status == http.StatusGone
+}
+
+// mustRestart reports whether a stream ended because of what it said.
+func mustRestart(err error) bool {
+	if isGone(err) {
+		return true
 	}
 	for _, target := range []error{
 		revocation.ErrGap, revocation.ErrFork, revocation.ErrChain, revocation.ErrFeedKey, revocation.ErrFormat, revocation.ErrIssuer, errNotKeyed,
