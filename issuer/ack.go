@@ -50,6 +50,7 @@ type holder struct {
 	Credential string `json:"credential"`
 	acknowledgement
 	Heard time.Time `json:"heard"`
+	Fork  bool      `json:"fork,omitempty"` // its chain is not ours at the same seq: two histories
 }
 
 func (h *holder) name() string { return h.Credential + "/" + h.Instance }
@@ -71,22 +72,24 @@ func newHolders(life time.Duration, now func() time.Time) *holders {
 	return &holders{life: life, now: now, heard: map[instance]holder{}, changed: make(chan struct{})}
 }
 
-// put takes an acknowledgement; false when its credential has too many instances.
-func (h *holders) put(credential string, a acknowledgement) bool {
+// put takes an acknowledgement. known is what was heard from the instance before;
+// ok is false when its credential has too many instances.
+func (h *holders) put(row holder) (known holder, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	key := instance{credential, a.Instance}
-	if _, known := h.heard[key]; !known && !a.Done && !h.room(credential) {
-		return false
+	key := instance{row.Credential, row.Instance}
+	known, ok = h.heard[key]
+	if !ok && !row.Done && !h.room(row.Credential) {
+		return known, false
 	}
-	if a.Done {
+	if row.Done {
 		delete(h.heard, key)
 	} else {
-		h.heard[key] = holder{Credential: credential, acknowledgement: a, Heard: h.now()}
+		h.heard[key] = row
 	}
 	close(h.changed)
 	h.changed = make(chan struct{})
-	return true
+	return known, true
 }
 
 // room makes sure that one more instance fits, forgetting silent ones.
@@ -175,15 +178,24 @@ func (i *Issuer) ack(w http.ResponseWriter, r *http.Request) error {
 	if !a.valid() {
 		return badRequest("instance is missing or a text is too long")
 	}
-	if v := i.hub.latest.Load(); v != nil && a.Epoch == v.head.Epoch && a.Seq == v.head.Seq && a.C != v.head.C.String() {
-		i.log.Error("a verifier holds another history of the log", "verifier", credential, "epoch", a.Epoch, "seq", a.Seq)
-	}
-	if !i.holders.put(credential, a) {
+	row := holder{Credential: credential, acknowledgement: a, Heard: i.cfg.Now(), Fork: i.hub.forked(&a)}
+	known, ok := i.holders.put(row)
+	if !ok {
 		return &serve.Error{
 			Status: http.StatusTooManyRequests, Code: oauth.TemporarilyUnavailable,
 			Description: "too many instances of this verifier", RetryAfter: time.Minute,
 		}
 	}
+	if row.Fork && !known.Fork {
+		i.log.Error("a verifier holds another history of the log", "verifier", row.name(), "epoch", a.Epoch, "seq", a.Seq)
+	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// forked reports whether a verifier that stands where the log ends has come there by
+// another way.
+func (h *hub) forked(a *acknowledgement) bool {
+	v := h.latest.Load()
+	return a.C != "" && a.Epoch == v.head.Epoch && a.Seq == v.head.Seq && a.C != v.head.C.String()
 }

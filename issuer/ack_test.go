@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/revocation"
 )
 
 func (n *node) ack(t *testing.T, want int, instance string, epoch, seq uint64, more string, headers ...string) {
@@ -107,5 +108,29 @@ func TestFeedStatus(t *testing.T) {
 	if out.Epoch != m.Epoch || out.Head != m.Head || out.Subscribers != 1 || len(out.Verifiers) != 1 ||
 		out.Verifiers[0].Instance != "one" || out.Verifiers[0].Credential != "loopback" || out.Verifiers[0].Seq != m.Head {
 		t.Errorf("%+v", out)
+	}
+}
+
+// A verifier that came to the same seq by another way is an alarm, raised once.
+func TestThreat70ForkIsReported(t *testing.T) {
+	n := newNode(t)
+	m := n.manifest(t)
+	ack := func(c string) {
+		body := fmt.Sprintf(`{"instance":"one","epoch":%d,"seq":%d,"c":%q,"kfid":"","keys":""}`, m.Epoch, m.Head, c)
+		if a := send(t, request(t, "POST", n.url+"/revocation/ack", body)); a.status != 204 {
+			t.Fatal(a.body)
+		}
+	}
+	ack(m.C.String())
+	if strings.Contains(n.log.String(), "another history") {
+		t.Error("alarm without a fork")
+	}
+	ack(revocation.Link{}.String())
+	ack(revocation.Link{}.String())
+	if got := strings.Count(n.log.String(), "another history"); got != 1 {
+		t.Errorf("%d alarms", got)
+	}
+	if body := n.do(t, 200, "GET", "/admin/feed", "").body; !strings.Contains(body, `"fork":true`) {
+		t.Error(body)
 	}
 }

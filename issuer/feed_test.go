@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -323,5 +324,57 @@ func TestThreat133ManifestCarriesTheRootsWord(t *testing.T) {
 	}
 	if strings.Contains(a.body, `"d"`) || a.header.Get("Cache-Control") != "no-store" {
 		t.Error("the key endpoint leaks the root or may be cached")
+	}
+}
+
+// The head in a manifest was read after the request was sent, and by as_of a
+// verifier can tell.
+func TestManifestIsFresh(t *testing.T) {
+	n := newNode(t)
+	for range 20 {
+		asked := n.clock.Now().Truncate(time.Millisecond)
+		m := n.manifest(t)
+		if m.AsOf.Before(asked) || m.AsOf.After(n.clock.Now()) {
+			t.Fatalf("asked at %v, as of %v", asked, m.AsOf)
+		}
+	}
+}
+
+// A key set that has changed is announced with the next manifest, so that nobody
+// has to wait for its age to run out.
+func TestThreat94ManifestNamesTheKeySet(t *testing.T) {
+	n := newNode(t)
+	check := func() string {
+		t.Helper()
+		sum := sha256.Sum256([]byte(n.get(t, "/jwks").body))
+		if got := n.manifest(t).KeySet; got != wire.Encode(sum[:]) {
+			t.Errorf("key set %q", got)
+		}
+		return n.manifest(t).KeySet
+	}
+	before := check()
+	n.do(t, 200, "POST", "/admin/keys/rotate", `{"force":true}`)
+	if check() == before {
+		t.Error("a rotation is not announced")
+	}
+}
+
+// A closed issuer answers at once, and its streams are over.
+func TestClose(t *testing.T) {
+	n := newNode(t)
+	l := n.follow(t, at(n.manifest(t).Position()))
+	n.Close()
+	for {
+		if _, _, err := l.next(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := n.get(t, "/revocation/manifest"); a.status != 503 {
+		t.Errorf("manifest: %d", a.status)
+	}
+	if a := send(t, request(t, "GET", n.admin.URL+"/admin/feed", "")); a.status != 503 {
+		t.Errorf("status: %d", a.status)
 	}
 }

@@ -30,6 +30,7 @@ const (
 type hub struct {
 	st   *store.Store
 	keys *keyring.Keyring
+	jwks *jwks
 	log  *slog.Logger
 	now  func() time.Time
 
@@ -40,6 +41,7 @@ type hub struct {
 	mu      sync.Mutex
 	pending *reading      // the next read, which has not begun; nil when nobody asked
 	wake    chan struct{} // capacity 1: somebody asked
+	ended   chan struct{} // closed when run has ended: nobody reads any more
 }
 
 // A view is one successful reading of the head of the log.
@@ -73,16 +75,17 @@ type reading struct {
 	err  error
 }
 
-func newHub(st *store.Store, keys *keyring.Keyring, log *slog.Logger, now func() time.Time) *hub {
+func newHub(st *store.Store, keys *keyring.Keyring, set *jwks, log *slog.Logger, now func() time.Time) *hub {
 	return &hub{
-		st: st, keys: keys, log: log, now: now,
-		wake: make(chan struct{}, 1), snaps: newSnapshots(st, log, now),
+		st: st, keys: keys, jwks: &jwks{keys: keys}, log: log, now: now,
+		wake: make(chan struct{}, 1), ended: make(chan struct{}), snaps: newSnapshots(st, log, now),
 	}
 }
 
 // run reads until ctx ends. A read is made when this node has committed, when
 // somebody asks for one, and at every poll.
 func (h *hub) run(ctx context.Context) {
+	defer h.end()
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	var failing bool
@@ -90,7 +93,6 @@ func (h *hub) run(ctx context.Context) {
 		began := time.Now()
 		err := h.read(ctx)
 		if ctx.Err() != nil {
-			h.abandon(ctx.Err())
 			return
 		}
 		if (err != nil) != failing {
@@ -98,7 +100,6 @@ func (h *hub) run(ctx context.Context) {
 			h.logTurn(err)
 		}
 		if !h.rest(ctx, began, poll.C) {
-			h.abandon(context.Canceled)
 			return
 		}
 	}
@@ -165,10 +166,14 @@ func (h *hub) fresh(ctx context.Context) (*view, error) {
 	select {
 	case <-r.done:
 		return r.view, r.err
+	case <-h.ended:
+		return nil, errEnded
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
+
+var errEnded = errors.New("the issuer is closed")
 
 // read makes one step and keeps the promise made by fresh.
 func (h *hub) read(ctx context.Context) error {
@@ -186,15 +191,10 @@ func (h *hub) read(ctx context.Context) error {
 	return err
 }
 
-// abandon ends the promises that nobody will keep, and the chain of links.
-func (h *hub) abandon(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.pending != nil {
-		h.pending.err = err
-		close(h.pending.done)
-		h.pending = nil
-	}
+// end lets go of those who wait for a read, and ends the chain of links and with it
+// every stream.
+func (h *hub) end() {
+	close(h.ended)
 	if v := h.latest.Load(); v != nil {
 		close(v.last.ready)
 	}
@@ -349,6 +349,14 @@ func (h *hub) publish(old *view, head store.Head, asOf time.Time, links []*link)
 
 // signManifest says where the log stands and where a newcomer begins.
 func (h *hub) signManifest(v *view) (string, error) {
+	keys, err := h.jwks.document()
+	if err != nil {
+		return "", err
+	}
+	set, err := h.jwks.document()
+	if err != nil {
+		return "", err
+	}
 	snap := h.snaps.current()
 	m := revocation.Manifest{
 		Issuer:      h.keys.Issuer(),
@@ -359,6 +367,7 @@ func (h *hub) signManifest(v *view) (string, error) {
 		LowWater:    v.head.LowWater,
 		AsOf:        v.asOf,
 		HandleKeyID: h.keys.HandleKey().ID(),
+		KeySet:      keys.hash,
 		Trust:       h.keys.Trust(),
 		MaxLife:     h.keys.MaxTokenLife(),
 		Heartbeat:   heartbeat,

@@ -58,11 +58,10 @@ type Config struct {
 	Now func() time.Time // default time.Now
 }
 
-// maintainEvery is the rhythm of what need not happen at once: keys that another
-// node changed, keys whose last token has died, and log entries past retention.
+// The rhythm of what need not happen at once.
 const (
-	reloadEvery   = time.Second
-	maintainEvery = time.Minute
+	reloadEvery   = time.Second // keys that another node changed
+	maintainEvery = time.Minute // keys whose last token has died, sessions and log entries past retention
 )
 
 // An Issuer serves the public endpoints. It is an http.Handler.
@@ -75,7 +74,6 @@ type Issuer struct {
 
 	hub      *hub
 	tail     *tail
-	jwks     *jwks
 	door     *doorkeeper
 	holders  *holders
 	sessions *session.Server
@@ -97,7 +95,6 @@ func New(ctx context.Context, cfg Config) (*Issuer, error) {
 	i := &Issuer{cfg: cfg, log: cfg.Log, st: cfg.Store, keys: cfg.Keyring}
 	i.hub = newHub(cfg.Store, cfg.Keyring, cfg.Log, cfg.Now)
 	i.tail = newTail(i.hub, cfg.TrustedProxies)
-	i.jwks = &jwks{keys: cfg.Keyring}
 	i.door = &doorkeeper{st: cfg.Store, local: u.Scheme == "http" && isLoopback(u.Hostname())}
 	i.holders = newHolders(cfg.Keyring.MaxTokenLife(), cfg.Now)
 	if err := i.openSessions(ctx); err != nil {
@@ -195,7 +192,7 @@ func (i *Issuer) route(u *url.URL) error {
 	}
 	handle("GET "+oauth.WellKnownOAuth, meta)
 	handle("GET "+oauth.WellKnownOpenID, meta)
-	handle("GET /jwks", i.jwks.serve)
+	handle("GET /jwks", i.hub.jwks.serve)
 	handle("GET /revocation/manifest", i.manifest)
 	handle("GET /revocation/key", i.key)
 	handle("GET /revocation/snapshot/{sha256}", i.hub.snaps.serveShard)
@@ -228,6 +225,7 @@ func (i *Issuer) maintain(ctx context.Context) {
 	reload, tidy := time.NewTicker(reloadEvery), time.NewTicker(maintainEvery)
 	defer reload.Stop()
 	defer tidy.Stop()
+	failing := false // said once, not every second
 	for {
 		var err error
 		select {
@@ -238,9 +236,10 @@ func (i *Issuer) maintain(ctx context.Context) {
 		case <-tidy.C:
 			err = errors.Join(i.keys.Expire(ctx), i.trim(ctx), i.forgetSessions(ctx))
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !failing && ctx.Err() == nil {
 			i.log.Error("maintenance put off", "err", err)
 		}
+		failing = err != nil
 	}
 }
 

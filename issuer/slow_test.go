@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -56,10 +57,12 @@ func chainOf(h *hub, n int) *link {
 // A reader who does not take what he is sent is dropped at his deadline, and one
 // who takes it too slowly when he is too far behind: neither keeps frames alive.
 func TestThreat134SlowReaderIsDropped(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
 	h := &hub{}
 	stuck := &reader{header: http.Header{}, stuck: true}
 	s := newStream(h, stuck, chainOf(h, 1))
-	if err := s.follow(t.Context(), 0); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := s.follow(ctx, 0); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	if left := time.Until(stuck.deadline); left <= 0 || left > writeLimit {
@@ -67,7 +70,7 @@ func TestThreat134SlowReaderIsDropped(t *testing.T) {
 	}
 	behind := &reader{header: http.Header{}}
 	s = newStream(h, behind, chainOf(h, maxBehind+2))
-	if err := s.follow(t.Context(), 0); !errors.Is(err, errSlow) {
+	if err := s.follow(ctx, 0); !errors.Is(err, errSlow) {
 		t.Errorf("got %v after %d bytes", err, behind.taken.Len())
 	}
 }

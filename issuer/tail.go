@@ -82,6 +82,9 @@ func newTail(h *hub, trusted []netip.Prefix) *tail {
 }
 
 func (t *tail) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return badRequest("the tail is for GET only") // a HEAD would wait for ever
+	}
 	from, wait, err := tailParams(r)
 	if err != nil {
 		return err

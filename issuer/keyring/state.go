@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/issuer/store"
@@ -39,10 +40,24 @@ type Info struct {
 
 // ring is one reading of the signing keys.
 type ring struct {
+	rows    []version
 	infos   []Info
 	public  *jwk.Set
 	signers map[jwk.Algorithm]*jws.Signer
 	opened  map[string]*jwk.Key // private keys of the active ones by kid, kept over reloads
+}
+
+// A version tells whether a row has changed since it was read.
+type version struct {
+	kid string
+	n   int64
+}
+
+// reads reports whether the ring was made of just these rows.
+func (r *ring) reads(rows []store.KeyRow) bool {
+	return slices.EqualFunc(r.rows, rows, func(v version, row store.KeyRow) bool {
+		return v == version{row.KID, row.Version}
+	})
 }
 
 // found makes the first keys of an algorithm: one active and two standby. The
@@ -154,6 +169,9 @@ func (k *Keyring) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if old := k.ring.Load(); old != nil && old.reads(rows) {
+		return nil
+	}
 	next, err := k.build(rows)
 	if err != nil {
 		return err
@@ -166,6 +184,7 @@ func (k *Keyring) build(rows []store.KeyRow) (*ring, error) {
 	r := &ring{signers: map[jwk.Algorithm]*jws.Signer{}, opened: map[string]*jwk.Key{}}
 	var public []*jwk.Key
 	for _, row := range rows {
+		r.rows = append(r.rows, version{row.KID, row.Version})
 		if row.Use != TokenType {
 			continue
 		}
