@@ -3,16 +3,15 @@ package store
 import "context"
 
 // View runs fn in a read-only transaction that sees one state of the database
-// throughout. fn runs in the caller's goroutine; ctx ends its queries.
+// throughout. fn runs once, in the caller's goroutine; ctx ends its queries.
 func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
 	c, err := s.borrow(ctx)
 	if err != nil {
 		return err
 	}
-	broken := true
-	defer func() { s.giveBack(c, broken) }()
+	defer func() { s.views <- c }()
 
-	t, err := s.start(ctx, c, false)
+	t, err := s.look(ctx, &c)
 	if err != nil {
 		return err
 	}
@@ -20,13 +19,40 @@ func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
 	defer func() {
 		tx.over = true
 		t.rollback()
-		broken = t.broken != nil
+		if t.broken != nil {
+			c.close(true)
+			c = nil
+		}
 	}()
 	return fn(tx)
 }
 
-// borrow waits for an idle connection.
+// look begins a transaction on *c and dials where there is no connection, or
+// one that went stale while it was idle. *c is nil after an error.
+func (s *Store) look(ctx context.Context, c **conn) (*txn, error) {
+	if *c != nil {
+		if t, err := s.start(ctx, *c, false); err == nil {
+			return t, nil
+		}
+		(*c).close(true)
+	}
+	var err error
+	if *c, err = s.dial(ctx, s.reads); err != nil {
+		return nil, err
+	}
+	t, err := s.start(ctx, *c, false)
+	if err != nil {
+		(*c).close(true)
+		*c = nil
+	}
+	return t, err
+}
+
+// borrow waits for a place, which may have no connection yet.
 func (s *Store) borrow(ctx context.Context) (*conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	select {
 	case <-s.closed:
 		return nil, ErrClosed
@@ -34,25 +60,10 @@ func (s *Store) borrow(ctx context.Context) (*conn, error) {
 	}
 	select {
 	case c := <-s.views:
-		if c != nil {
-			return c, nil
-		}
+		return c, nil
 	case <-s.closed:
 		return nil, ErrClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	c, err := s.dial(ctx, s.reads)
-	if err != nil {
-		s.views <- nil
-	}
-	return c, err
-}
-
-func (s *Store) giveBack(c *conn, broken bool) {
-	if broken {
-		c.close(true)
-		c = nil
-	}
-	s.views <- c
 }

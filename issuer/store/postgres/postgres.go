@@ -30,6 +30,10 @@ const (
 	writers = 4
 	readers = 8
 
+	// migrationWait is for how many seconds a node waits while another one
+	// brings the schema up to date.
+	migrationWait = 300
+
 	// lockTimeout ends a wait for a row, which is then tried again. A deadlock
 	// of two batches would otherwise stand until the server looks for one,
 	// after a second by default.
@@ -107,7 +111,7 @@ func inspect(ctx context.Context, db *sql.DB, cfg Config) error {
 }
 
 func newDialect() (store.Dialect, error) {
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, migrationWait))
 	if err != nil {
 		return store.Dialect{}, fmt.Errorf("postgres: %w", err)
 	}

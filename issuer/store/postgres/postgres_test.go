@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -196,24 +195,41 @@ func subject(id string) store.Revocation {
 // TestUnsafe: a server that loses what it acknowledged is refused, and the
 // error says what to type.
 func TestUnsafe(t *testing.T) {
-	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
-		t.Run(setting, func(t *testing.T) {
-			url := postgrestest.Start(t, setting+"=off").Database(t)
-			st, err := postgres.Open(t.Context(), url, postgres.Config{Issuer: storetest.Issuer})
-			if !errors.Is(err, postgres.ErrUnsafe) || !strings.Contains(err.Error(), "ALTER SYSTEM SET "+setting+" = on") {
-				t.Errorf("opened with %s off: %v", setting, err)
-			}
-			if st != nil {
-				st.Close()
-			}
-			st, err = postgres.Open(t.Context(), url, postgres.Config{Issuer: storetest.Issuer, AllowUnsafe: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := st.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+	pg := postgrestest.Start(t)
+	url := pg.Database(t)
+	raw := connect(t, url)
+	try := func(cfg postgres.Config) error {
+		st, err := postgres.Open(t.Context(), url, cfg)
+		if err == nil {
+			err = st.Close()
+		}
+		return err
+	}
+	for _, name := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
+		set(t, raw, name, "off")
+		err := try(postgres.Config{Issuer: storetest.Issuer})
+		if !errors.Is(err, postgres.ErrUnsafe) || !strings.Contains(err.Error(), "ALTER SYSTEM SET "+name+" = on; SELECT pg_reload_conf();") {
+			t.Errorf("opened with %s off: %v", name, err)
+		}
+		if err := try(postgres.Config{Issuer: storetest.Issuer, AllowUnsafe: true}); err != nil {
+			t.Errorf("allowed with %s off: %v", name, err)
+		}
+		set(t, raw, name, "on") // what the error says
+	}
+	if err := try(postgres.Config{Issuer: storetest.Issuer}); err != nil {
+		t.Errorf("all on: %v", err)
+	}
+}
+
+// set changes a setting of the whole server and waits until it has effect.
+func set(t testing.TB, db *sql.DB, name, value string) {
+	t.Helper()
+	for _, statement := range []string{"ALTER SYSTEM SET " + name + " = " + value, "SELECT pg_reload_conf()"} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for number(t, db, "SELECT count(*) FROM pg_settings WHERE name = $1 AND setting = $2", name, value) == 0 {
 	}
 }
 
@@ -248,21 +264,21 @@ func TestThreat75Failover(t *testing.T) {
 	if err := primary.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	standby := primary.Promoted(t) // has what was there until now
+	standby := primary.Standby(t) // has what was there until now
+	st, err = postgres.Open(t.Context(), standby.At(name), postgres.Config{Issuer: storetest.Issuer})
+	if !errors.Is(err, postgres.ErrStandby) {
+		t.Errorf("opened a standby: %v", err)
+	}
+	if st != nil {
+		st.Close()
+	}
 	if err := primary.Run(); err != nil {
 		t.Fatal(err)
 	}
 
 	relay := newRelay(t, primary.Socket())
-	u, err := url.Parse(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := u.Query()
-	q.Set("host", "127.0.0.1")
-	q.Set("port", relay.port)
-	u.RawQuery = q.Encode()
-	st, err = postgres.Open(t.Context(), u.String(), postgres.Config{Issuer: storetest.Issuer})
+	address := relay.url(t, name)
+	st, err = postgres.Open(t.Context(), address, postgres.Config{Issuer: storetest.Issuer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,8 +293,11 @@ func TestThreat75Failover(t *testing.T) {
 	if err := primary.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	if err := standby.Exec(t.Context(), "SELECT pg_promote()"); err != nil {
+		t.Fatal(err)
+	}
 	relay.to.Store(standby.Socket())
-	tick(t, u.String())
+	tick(t, address)
 
 	entry := retry(t, func() (store.LogRecord, error) { return tryRevoke(st, "u") })
 	if entry.Epoch <= lost.Epoch || entry.Seq <= lost.Seq {
@@ -291,7 +310,7 @@ func TestThreat75Failover(t *testing.T) {
 	if seen.Epoch != entry.Epoch || seen.Head != entry.Seq {
 		t.Errorf("standing at %d.%d, want %d.%d", seen.Epoch, seen.Head, entry.Epoch, entry.Seq)
 	}
-	again, err := postgres.Open(t.Context(), u.String(), postgres.Config{Issuer: storetest.Issuer})
+	again, err := postgres.Open(t.Context(), address, postgres.Config{Issuer: storetest.Issuer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,22 +347,6 @@ func revoke(t testing.TB, st *store.Store, id string) store.LogRecord {
 		t.Fatal(err)
 	}
 	return rec
-}
-
-// TestStandby: a server in recovery is refused.
-func TestStandby(t *testing.T) {
-	primary := postgrestest.Start(t)
-	url := primary.Database(t)
-	if err := primary.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	st, err := postgres.Open(t.Context(), primary.Standby(t).At(url), postgres.Config{Issuer: storetest.Issuer})
-	if !errors.Is(err, postgres.ErrStandby) {
-		t.Errorf("opened a standby: %v", err)
-	}
-	if st != nil {
-		st.Close()
-	}
 }
 
 // TestThreat75KilledServer: what was acknowledged before the server was killed

@@ -5,6 +5,7 @@ package postgres_test
 import (
 	"io"
 	"net"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,6 +41,20 @@ func newRelay(t testing.TB, socket string) *relay {
 	})
 	t.Cleanup(func() { l.Close(); all.Wait() })
 	return r
+}
+
+// url is the URL of a database, by way of the relay.
+func (r *relay) url(t testing.TB, direct string) string {
+	t.Helper()
+	u, err := url.Parse(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("host", "127.0.0.1")
+	q.Set("port", r.port)
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 func (r *relay) carry(client net.Conn) {

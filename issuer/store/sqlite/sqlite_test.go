@@ -60,3 +60,31 @@ func at(path string, ahead *atomic.Int64) storetest.Database {
 		Tick: func(testing.TB) { ahead.Add(1) },
 	}
 }
+
+// TestFile: the file is the one that was named, whatever characters that has,
+// and nobody else may read it or its write-ahead log.
+func TestFile(t *testing.T) {
+	for _, name := range []string{"store.db", "a b?c=d&e.db", "%41#x.db", "Ω'\".db"} {
+		path := filepath.Join(t.TempDir(), name)
+		st, err := sqlite.Open(t.Context(), path, sqlite.Config{Issuer: storetest.Issuer})
+		if err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
+		for _, file := range []string{path, path + "-wal"} {
+			info, err := os.Stat(file)
+			if err != nil {
+				t.Errorf("%q: %v", name, err)
+			} else if mode := info.Mode().Perm(); mode != 0o600 {
+				t.Errorf("%q has mode %v", file, mode)
+			}
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "no folder", "store.db"), sqlite.Config{Issuer: storetest.Issuer})
+	if err == nil {
+		st.Close()
+		t.Error("opened in a folder that is not there")
+	}
+}

@@ -360,6 +360,27 @@ func ownership(t *testing.T, db Database) {
 	equal(t, "head of a store opened again", headOf(t, st), first)
 }
 
+// openedAtOnce: several nodes start on an empty database.
+func openedAtOnce(t *testing.T, db Database) {
+	heads := make([]store.Head, 4)
+	var all sync.WaitGroup
+	for i := range heads {
+		all.Go(func() {
+			st, err := db.Open(t, Issuer)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer closeStore(t, st)
+			heads[i] = headOf(t, st)
+		})
+	}
+	all.Wait()
+	for _, h := range heads {
+		equal(t, "head", h, heads[0])
+	}
+}
+
 func newerSchema(t *testing.T, db Database) {
 	closeStore(t, open(t, db))
 	if _, err := db.SQL(t).Exec("UPDATE schema_version SET version_id = 99999 WHERE version_id > 0"); err != nil {

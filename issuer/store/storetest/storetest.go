@@ -69,6 +69,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Audit", audit},
 		{"AuditTampered", auditTampered},
 		{"Ownership", ownership},
+		{"OpenedAtOnce", openedAtOnce},
 		{"NewerSchema", newerSchema},
 		{"Text", texts},
 		{"Reopen", reopen},

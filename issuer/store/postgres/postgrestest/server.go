@@ -246,7 +246,9 @@ func (s *Server) At(other string) string {
 }
 
 // Standby returns a second server on a copy of this one's files, which must be
-// stopped. It is in recovery: it can be read and not written.
+// stopped. It is in recovery, and can be
+// read and not written; pg_promote() puts it on a new timeline, as when the
+// primary is lost.
 func (s *Server) Standby(t testing.TB) *Server {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pgtest")
@@ -263,17 +265,6 @@ func (s *Server) Standby(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// Promoted returns a [Server.Standby] that has been promoted, as when the
-// primary is lost: the same cluster on a new timeline.
-func (s *Server) Promoted(t testing.TB) *Server {
-	t.Helper()
-	p := s.Standby(t)
-	if err := p.Exec(context.Background(), "SELECT pg_promote()"); err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 func (s *Server) follow(primary *Server) error {
