@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
@@ -57,12 +58,20 @@ func clearCookies(w http.ResponseWriter) {
 
 // readCookie returns the value of the one cookie with exactly that name, or "".
 // Two are refused: one of them is not ours.
+//
+// net/http is not asked, since it cuts spaces off a name: a browser that keeps
+// them does not see our prefix in such a name, and lets anybody set it.
 func readCookie(r *http.Request, name string) (string, error) {
-	switch found := r.CookiesNamed(name); len(found) {
-	case 0:
-		return "", nil
-	case 1:
-		return found[0].Value, nil
+	found, value := 0, ""
+	for _, line := range r.Header.Values("Cookie") {
+		for pair := range strings.SplitSeq(line, ";") {
+			if v, ok := strings.CutPrefix(strings.TrimPrefix(pair, " "), name+"="); ok {
+				found, value = found+1, v
+			}
+		}
 	}
-	return "", badRequest("the cookie " + name + " was sent twice")
+	if found > 1 {
+		return "", badRequest("the cookie " + name + " was sent twice")
+	}
+	return value, nil
 }
