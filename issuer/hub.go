@@ -75,7 +75,7 @@ type reading struct {
 	err  error
 }
 
-func newHub(st *store.Store, keys *keyring.Keyring, set *jwks, log *slog.Logger, now func() time.Time) *hub {
+func newHub(st *store.Store, keys *keyring.Keyring, log *slog.Logger, now func() time.Time) *hub {
 	return &hub{
 		st: st, keys: keys, jwks: &jwks{keys: keys}, log: log, now: now,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), snaps: newSnapshots(st, log, now),
@@ -350,10 +350,6 @@ func (h *hub) publish(old *view, head store.Head, asOf time.Time, links []*link)
 // signManifest says where the log stands and where a newcomer begins.
 func (h *hub) signManifest(v *view) (string, error) {
 	keys, err := h.jwks.document()
-	if err != nil {
-		return "", err
-	}
-	set, err := h.jwks.document()
 	if err != nil {
 		return "", err
 	}
