@@ -42,7 +42,8 @@ var (
 type AddressError struct{ Addr netip.Addr }
 
 func (e *AddressError) Error() string {
-	return "refusing to connect to the inner address " + e.Addr.String()
+	return "refusing to connect to the inner address " + e.Addr.String() +
+		" (if the issuer belongs there: AllowPrivate, or guard --allow-private " + e.Addr.String() + ")"
 }
 
 // A StatusError reports an answer other than the one hoped for.

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -12,14 +13,15 @@ const maxLoggedPath = 256
 
 // AccessLog logs each request after it was served: method, path, status, bytes
 // sent, duration and the client's address as [ClientAddr] tells it. A query, a
-// header or a body never gets there: those are where tokens travel. Probes of
-// /healthz and /readyz that succeed are logged at debug level.
+// header or a body never gets there: those are where tokens travel. What machines
+// ask all the time is logged at debug level when it succeeds: /healthz, /readyz,
+// /jwks and the feed below /revocation.
 func AccessLog(log *slog.Logger, next http.Handler, trusted ...netip.Prefix) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin, rec := time.Now(), record(w)
 		defer func() {
 			level := slog.LevelInfo
-			if isProbe(r) && rec.status() < 400 {
+			if isRoutine(r.URL.Path) && rec.status() < 400 {
 				level = slog.LevelDebug
 			}
 			if !log.Enabled(r.Context(), level) {
@@ -34,8 +36,12 @@ func AccessLog(log *slog.Logger, next http.Handler, trusted ...netip.Prefix) htt
 	})
 }
 
-func isProbe(r *http.Request) bool {
-	return r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
+func isRoutine(path string) bool {
+	switch path[strings.LastIndexByte(path, '/')+1:] {
+	case "healthz", "readyz", "jwks":
+		return true
+	}
+	return strings.Contains(path, "/revocation/")
 }
 
 func shorten(s string) string {

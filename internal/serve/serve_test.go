@@ -162,3 +162,24 @@ func TestAccessLogBoundsThePath(t *testing.T) {
 		t.Errorf("one request logged %d bytes", logged.Len())
 	}
 }
+
+func TestAccessLogKeepsRoutineQuiet(t *testing.T) {
+	var buf bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&buf, nil)) // info and above
+	status := http.StatusOK
+	h := serve.AccessLog(log, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	for path, quiet := range map[string]bool{
+		"/healthz": true, "/readyz": true, "/jwks": true, "/tenant/revocation/tail": true, "/revoke": false, "/sign-in": false,
+	} {
+		buf.Reset()
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+		if got := buf.Len() == 0; got != quiet {
+			t.Errorf("%s: quiet is %v", path, got)
+		}
+	}
+	status = http.StatusServiceUnavailable
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/readyz", nil))
+	if !strings.Contains(buf.String(), "status=503") {
+		t.Error("a probe that fails is not logged")
+	}
+}
