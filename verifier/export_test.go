@@ -1,0 +1,4 @@
+package verifier
+
+// ReadEvents is the parser of the stream, for its fuzz test.
+var ReadEvents = readEvents
