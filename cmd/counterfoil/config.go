@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 
@@ -203,11 +204,16 @@ func defaultConfig() Config {
 	}
 }
 
-// decode reads a YAML file over what cfg holds.
+// decode reads a YAML file over what c holds.
 func (c *Config) decode(data []byte) error {
-	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(c)
-	if err != nil && !errors.Is(err, io.EOF) { // an empty file says nothing
+	next := *c
+	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&next)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return &misuseError{errors.New(yaml.FormatError(err, false, false))}
+	}
+	// The decoder makes a zero value of a file without content.
+	if !reflect.ValueOf(next).IsZero() {
+		*c = next
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ type signingKey struct {
 	Algorithm string    `json:"alg"`
 	State     string    `json:"state"`
 	Published time.Time `json:"published"`
-	Changed   time.Time `json:"changed"`
+	Changed   time.Time `json:"changed,omitzero"`
 	Until     time.Time `json:"until,omitzero"`
 }
 

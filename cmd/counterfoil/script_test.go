@@ -41,8 +41,11 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
+		Setup:               withDaemons,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "mode": mode, "sub": sub,
+			"exits": exits, "mode": mode, "sub": sub, "chmod": changeMode,
+			"serve": runServe, "stop": stopDaemon, "address": address,
+			"logged": logged, "unlogged": unlogged, "ask": ask, "asksocket": askSocket,
 		},
 	})
 }

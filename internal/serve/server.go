@@ -62,7 +62,9 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	failed := make(chan error, len(listeners))
 	var running sync.WaitGroup
 	for _, ln := range listeners {
-		running.Go(func() { failed <- s.serveOn(server, ln) })
+		// net/http fills in server.TLSConfig by itself: tlsConfig tells what was meant.
+		secure := tlsConfig != nil && ln.Addr().Network() != "unix"
+		running.Go(func() { failed <- serveOn(server, ln, secure) })
 	}
 	defer running.Wait()
 
@@ -76,8 +78,8 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	return s.drain(server, cancel)
 }
 
-func (s *Server) serveOn(server *http.Server, ln net.Listener) error {
-	if server.TLSConfig != nil && ln.Addr().Network() != "unix" {
+func serveOn(server *http.Server, ln net.Listener, secure bool) error {
+	if secure {
 		return server.ServeTLS(ln, "", "")
 	}
 	return server.Serve(ln)

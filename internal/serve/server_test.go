@@ -96,6 +96,44 @@ func TestPlainHTTPStaysOnTheMachine(t *testing.T) {
 	}
 }
 
+// Several listeners of both kinds, each plain, or TLS where it leaves the process.
+func TestSeveralListeners(t *testing.T) {
+	certFile, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	writePair(t, certFile, keyFile, "localhost")
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			s := &serve.Server{Handler: http.NotFoundHandler()}
+			if scheme == "https" {
+				s.TLSCert, s.TLSKey = certFile, keyFile
+			}
+			socket := filepath.Join(t.TempDir(), "s")
+			tcp, tcp2, unix := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0"), listen(t, "unix:"+socket)
+			stop := start(t, s, tcp, unix, tcp2)
+			for addr, url := range map[net.Addr]string{tcp.Addr(): scheme + "://localhost/", tcp2.Addr(): scheme + "://localhost/", unix.Addr(): "http://localhost/"} {
+				transport := &http.Transport{
+					DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+						return new(net.Dialer).DialContext(ctx, addr.Network(), addr.String())
+					},
+					TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+				}
+				resp, err := (&http.Client{Transport: transport}).Get(url)
+				if err != nil {
+					t.Errorf("%s %s: %v", addr.Network(), url, err)
+					continue
+				}
+				resp.Body.Close()
+				transport.CloseIdleConnections()
+				if resp.StatusCode != http.StatusNotFound {
+					t.Errorf("%s %s: status %d", addr.Network(), url, resp.StatusCode)
+				}
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestStopWaitsForRequestsUnderWay(t *testing.T) {
 	entered, release := make(chan bool), make(chan bool)
 	ln := listen(t, "127.0.0.1:0")

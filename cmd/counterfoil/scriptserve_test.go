@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience bounds each wait of a script for a server.
+const patience = 30 * time.Second
+
+// A daemon is a server that a script started.
+type daemon struct {
+	cmd   *exec.Cmd
+	ready chan string   // the address, once it listens
+	ended chan struct{} // closed when all of its log has been read and it is gone
+
+	mu  sync.Mutex
+	log strings.Builder
+}
+
+type daemonsKey struct{}
+
+// daemons are those of one script, by name.
+func daemons(ts *testscript.TestScript) map[string]*daemon {
+	return ts.Value(daemonsKey{}).(map[string]*daemon)
+}
+
+// withDaemons prepares a script for the commands below.
+func withDaemons(env *testscript.Env) error {
+	all := map[string]*daemon{}
+	env.Values[daemonsKey{}] = all
+	env.Defer(func() {
+		for _, d := range all {
+			d.stop()
+		}
+	})
+	return nil
+}
+
+var listening = regexp.MustCompile(`msg=(?:serving|guarding) .*listen=(127\.0\.0\.1:\d+)`)
+
+// runServe starts counterfoil serve, or counterfoil guard for the name guard, and
+// waits until it listens:
+//
+//	serve issuer --data data
+func runServe(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: serve NAME FLAGS...")
+	}
+	name, use := args[0], "serve"
+	if name == "guard" {
+		use = "guard"
+	}
+	program, err := exec.LookPath("counterfoil")
+	ts.Check(err)
+	d := &daemon{cmd: exec.Command(program, append([]string{use}, args[1:]...)...), ready: make(chan string, 1), ended: make(chan struct{})}
+	d.cmd.Dir, d.cmd.Env = ts.Getenv("WORK"), append(os.Environ(), "COUNTERFOIL_LOG_FORMAT=text")
+	stderr, err := d.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(d.cmd.Start())
+	daemons(ts)[name] = d
+	go d.read(stderr)
+	select {
+	case addr := <-d.ready:
+		ts.Setenv("ADDR_"+name, addr)
+	case <-d.ended:
+		ts.Fatalf("%s ended:\n%s", name, d.text())
+	case <-time.After(patience):
+		ts.Fatalf("%s does not listen:\n%s", name, d.text())
+	}
+}
+
+func (d *daemon) read(stderr io.Reader) {
+	defer close(d.ended)
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		d.mu.Lock()
+		d.log.WriteString(lines.Text() + "\n")
+		d.mu.Unlock()
+		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+			select {
+			case d.ready <- m[1]:
+			default:
+			}
+		}
+	}
+	_ = d.cmd.Wait()
+}
+
+func (d *daemon) text() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log.String()
+}
+
+// stop ends a daemon as an operator does, and says how it went.
+func (d *daemon) stop() int {
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	<-d.ended
+	return d.cmd.ProcessState.ExitCode()
+}
+
+// stopDaemon wants an orderly end: stop issuer
+func stopDaemon(ts *testscript.TestScript, neg bool, args []string) {
+	d := namedDaemon(ts, neg, args, 1)
+	if code := d.stop(); code != 0 {
+		ts.Fatalf("exit code %d:\n%s", code, d.text())
+	}
+}
+
+func namedDaemon(ts *testscript.TestScript, neg bool, args []string, n int) *daemon {
+	if neg || len(args) < n || daemons(ts)[args[0]] == nil {
+		ts.Fatalf("want the name of a server and %d arguments in all", n)
+	}
+	return daemons(ts)[args[0]]
+}
+
+// address puts a server's address into a variable: address issuer ADDR
+func address(ts *testscript.TestScript, neg bool, args []string) {
+	namedDaemon(ts, neg, args, 2)
+	ts.Setenv(args[1], ts.Getenv("ADDR_"+args[0]))
+}
+
+// logged wants a regular expression in a server's log.
+func logged(ts *testscript.TestScript, neg bool, args []string) {
+	d := namedDaemon(ts, neg, args, 2)
+	if !regexp.MustCompile(args[1]).MatchString(d.text()) {
+		ts.Fatalf("no %s in\n%s", args[1], d.text())
+	}
+}
+
+// unlogged wants no content of a file in a server's log.
+func unlogged(ts *testscript.TestScript, neg bool, args []string) {
+	d := namedDaemon(ts, neg, args, 2)
+	secret := strings.TrimSpace(ts.ReadFile(args[1]))
+	if secret == "" || strings.Contains(d.text(), secret) {
+		ts.Fatalf("the log holds what is in %s", args[1])
+	}
+}
+
+// ask wants a status: ask guard /auth 401, or with a token from a file: ask guard /auth 200 token
+func ask(ts *testscript.TestScript, neg bool, args []string) {
+	namedDaemon(ts, neg, args, 3)
+	wantAnswer(ts, http.DefaultClient, "http://"+ts.Getenv("ADDR_"+args[0]), args[1:])
+}
+
+// askSocket is ask through a unix socket: asksocket guard.sock /auth 200 token
+func askSocket(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: asksocket SOCKET PATH STATUS [TOKENFILE]")
+	}
+	path := ts.MkAbs(args[0])
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	defer client.CloseIdleConnections()
+	wantAnswer(ts, client, "http://socket", args[1:])
+}
+
+// wantAnswer asks until the status is the one wanted: a guard becomes ready in
+// its own time.
+func wantAnswer(ts *testscript.TestScript, client *http.Client, base string, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	req, err := http.NewRequest(http.MethodGet, base+args[0], nil)
+	ts.Check(err)
+	if len(args) == 3 {
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[2])))
+	}
+	var got int
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		resp, err := client.Do(req)
+		ts.Check(err)
+		resp.Body.Close()
+		if got = resp.StatusCode; got == want {
+			return
+		}
+		if got != http.StatusForbidden && got != http.StatusServiceUnavailable {
+			break
+		}
+		time.Sleep(10 * time.Millisecond) // between two questions to another process
+	}
+	ts.Fatalf("%s answers %d, want %d", args[0], got, want)
+}
