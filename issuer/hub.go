@@ -34,7 +34,7 @@ type hub struct {
 	log  *slog.Logger
 	now  func() time.Time
 
-	links  uint64               // how many there were; step's own
+	links  int64                // how many there were; step's own
 	latest atomic.Pointer[view] // replaced whole by step; readers never wait
 	snaps  *snapshots
 
@@ -62,7 +62,7 @@ type view struct {
 type link struct {
 	event []byte // the Server-Sent Event
 	count int    // entries in it; 0 for a heartbeat
-	index uint64 // position in the chain of links
+	index int64  // position in the chain of links
 
 	ready chan struct{} // closed when next is set or the chain has ended
 	next  *link         // nil after ready: the epoch is over

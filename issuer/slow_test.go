@@ -90,6 +90,17 @@ func TestOutdatedHeartbeatIsSkipped(t *testing.T) {
 	}
 }
 
+// A subscriber may see a link before the view that ends with it.
+func TestLinkAheadOfTheView(t *testing.T) {
+	h := &hub{}
+	first := chainOf(h, 2)
+	h.latest.Store(&view{last: first})
+	r := &reader{header: http.Header{}}
+	if done, err := newStream(h, r, first).send(first.next); done || err != nil || r.taken.Len() == 0 {
+		t.Errorf("sent %q, %v, %v", r.taken.String(), done, err)
+	}
+}
+
 func TestSubscribersAreCounted(t *testing.T) {
 	var s subscribers
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")

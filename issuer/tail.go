@@ -313,6 +313,7 @@ func (s *stream) lastBeat() error {
 // send writes one link. A heartbeat that is no longer the newest link is left out.
 func (s *stream) send(l *link) (done bool, err error) {
 	s.at = l
+	// A link is in the chain a moment before the view that it belongs to is published.
 	behind := s.hub.latest.Load().last.index - l.index
 	if behind > maxBehind {
 		return true, errSlow
