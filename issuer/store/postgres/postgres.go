@@ -4,7 +4,13 @@
 //	st, err := postgres.Open(ctx, "postgres://counterfoil@db/counterfoil", postgres.Config{Issuer: url})
 //
 // It wants the primary: a standby is refused, since what it has not received
-// yet would be missing from the decision to mint.
+// yet would be missing from the decision to mint. A pooler in between has to
+// keep one server connection for each of ours (session mode).
+//
+// Each new connection looks whose history it writes to. After a failover or a
+// recovery to a point in time that is another timeline, and the store begins a
+// new epoch by itself. A copy of the data folder put back in place is not told
+// apart; see store.Tx.NewEpoch.
 package postgres
 
 import (

@@ -267,6 +267,23 @@ func trimLog(t *testing.T, db Database) {
 	equal(t, "head in a standing", seen.Head, young.Seq)
 	next := revokeIn(t, st, of(revocation.Token, "3"))
 	equal(t, "chain goes on", next.C, young.C.Next(next.Seq, next.Entry))
+
+	// Trimming and a new epoch in one transaction: the mark goes along.
+	db.Tick(t)
+	var begun store.Head
+	update(t, st, func(tx *store.Tx) error {
+		now, err := tx.Now()
+		if err != nil {
+			return err
+		}
+		if _, err := tx.TrimLog(now); err != nil {
+			return err
+		}
+		begun, err = tx.NewEpoch()
+		return err
+	})
+	equal(t, "head that was returned", headOf(t, st), begun)
+	equal(t, "low water", []any{begun.LowWater, begun.LowC}, []any{next.Seq, next.C})
 }
 
 func epochs(t *testing.T, db Database) {
