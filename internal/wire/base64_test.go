@@ -45,10 +45,16 @@ func TestAppendDecodeKeepsWhatWasThere(t *testing.T) {
 	if &got[0] != &buf[:1][0] {
 		t.Error("room enough, yet the memory is new")
 	}
+	if got, err := wire.AppendDecode([]byte("full "), wire.Encode([]byte("added"))); err != nil || string(got) != "full added" {
+		t.Errorf("%q, %v", got, err)
+	}
 }
 
 func TestThreat7StandardAlphabetAndPadding(t *testing.T) {
-	for _, text := range []string{"-_-+", "-_-/", "QQ==", "QUI=", "=", "Q===", "QUJD="} {
+	if got := wire.Encode([]byte{0xfb, 0xff, 0xfe}); got != "-__-" {
+		t.Errorf("the alphabet is not that of RFC 4648, Section 5: %s", got)
+	}
+	for _, text := range []string{"-_-+", "-_-/", "++++", "////", "QUI/", "QQ==", "QUI=", "=", "Q===", "QUJD="} {
 		refuseBase64(t, text)
 	}
 }

@@ -118,7 +118,8 @@ func TestThreat17TrailingData(t *testing.T) {
 	for _, tail := range []string{"{}", "{", "}", "]", ",", "1", "null", "secret", "\x00", "//", "\u00a0"} {
 		refuseJSON(t, `{"sub":"a"}`+tail, "")
 	}
-	for _, text := range []string{"", " ", "{", `{"sub"`, `{"sub":`, `{"sub":"secret`, `{"sub":"a",}`, `{,}`, `{"sub":'a'}`, `[1,]`} {
+	for _, text := range []string{"", " ", "{", `{"sub"`, `{"sub":`, `{"sub":"secret`, `{"sub":"a",}`, `{,}`, `{"sub":'a'}`, `[1,]`, `{"raw":{"secret":[tru]}}`,
+		`{"extra":{"secret":{"secret":01}}}`} {
 		refuseJSON(t, text, "")
 	}
 }

@@ -157,13 +157,34 @@ func TestEveryTokenIsFresh(t *testing.T) {
 	k := newKey(t, jwk.Params{})
 	seen := map[string]bool{}
 	for range 500 {
-		for i, part := range strings.Split(encrypt(t, k, []byte(secret)), ".") {
+		token := encrypt(t, k, []byte(secret))
+		if cek := unwrap(t, k, token); seen[cek] {
+			t.Fatal("the content key came twice")
+		} else {
+			seen[cek] = true
+		}
+		for i, part := range strings.Split(token, ".") {
 			if seen[part] {
 				t.Fatalf("segment %d came twice: %s", i, part)
 			}
 			seen[part] = true
 		}
 	}
+}
+
+// unwrap returns the content key of a token.
+func unwrap(t *testing.T, k *jwk.Key, token string) string {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	var h struct{ IV, Tag string }
+	if err := json.Unmarshal(decode(t, parts[0]), &h); err != nil {
+		t.Fatal(err)
+	}
+	cek, err := k.UnwrapKey(jwk.Wrapped{Key: decode(t, parts[1]), IV: decode(t, h.IV), Tag: decode(t, h.Tag)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(cek)
 }
 
 func TestEveryBitMatters(t *testing.T) {
@@ -362,7 +383,9 @@ func TestFormIsStrict(t *testing.T) {
 
 func TestSizeLimits(t *testing.T) {
 	k := newKey(t, jwk.Params{})
-	refuse(t, k, strings.Repeat("A", jwe.MaxToken+1), jwe.ErrMalformed)
+	long := strings.Split(encrypt(t, k, []byte(secret)), ".")
+	long[3] = strings.Repeat("A", jwe.MaxToken) // refused before it is decrypted
+	refuse(t, k, strings.Join(long, "."), jwe.ErrMalformed)
 	for _, n := range []int{jwe.MaxToken, jwe.MaxToken + 1, jwe.MaxToken * 3 / 4} {
 		if token, err := jwe.Encrypt(k, jwe.A256GCM, "", make([]byte, n)); err == nil || token != "" {
 			t.Errorf("%d bytes made a token of %d", n, len(token))

@@ -144,9 +144,9 @@ func (k *ecKey) required() []member {
 	}
 }
 
-func (k *ecKey) members(private bool) members {
+func (k *ecKey) members() members {
 	m := members(k.required())
-	if !private || k.priv == nil {
+	if k.priv == nil {
 		return m
 	}
 	d, err := k.priv.Bytes()

@@ -149,9 +149,9 @@ func (k *edKey) required() []member {
 	return []member{{"crv", crvEd25519}, {"x", wire.Encode(k.pub)}}
 }
 
-func (k *edKey) members(private bool) members {
+func (k *edKey) members() members {
 	m := members(k.required())
-	if private && k.priv != nil {
+	if k.priv != nil {
 		m = append(m, member{"d", wire.Encode(k.priv.Seed())})
 	}
 	return m

@@ -61,13 +61,7 @@ func (k *hmacKey) verify(input, sig []byte) (ok bool) {
 func (k *hmacKey) isPrivate() bool    { return true }
 func (k *hmacKey) public() material   { return nil }
 func (k *hmacKey) required() []member { return octMembers(k.secret) }
-
-func (k *hmacKey) members(private bool) members {
-	if !private {
-		return nil
-	}
-	return octMembers(k.secret)
-}
+func (k *hmacKey) members() members   { return octMembers(k.secret) }
 
 func octMembers(secret []byte) []member {
 	return []member{{"k", wire.Encode(secret)}}

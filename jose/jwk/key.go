@@ -41,10 +41,10 @@ type hidden struct{ material }
 // A material is the mathematical part of a key. Implementations are immutable.
 // Those of a public key answer ErrNotPrivate to sign.
 type material interface {
-	members(private bool) members // of the JWK, without kty
-	required() []member           // for the thumbprint, in lexicographic order
-	isPrivate() bool              // holds a private or symmetric part
-	public() material             // nil when symmetric
+	members() members   // of the JWK, all that the material holds, without kty
+	required() []member // those that enter the thumbprint, without kty
+	isPrivate() bool    // holds a private or symmetric part
+	public() material   // without the private part; nil when symmetric
 	sign(input []byte) ([]byte, error)
 	verify(input, sig []byte) bool
 }

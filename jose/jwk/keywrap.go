@@ -3,8 +3,6 @@ package jwk
 import (
 	"crypto/aes"
 	"crypto/cipher"
-
-	"github.com/counterfoil/counterfoil/internal/wire"
 )
 
 const (
@@ -57,15 +55,12 @@ type kekKey struct {
 
 // newKEK checks and takes over secret.
 func newKEK(secret []byte) (material, error) {
-	if len(secret) > kekSize {
-		return nil, malformed("k has the wrong length")
-	}
 	if err := checkSecret(secret, kekSize); err != nil {
 		return nil, err
 	}
 	block, err := aes.NewCipher(secret)
-	if err != nil {
-		return nil, malformed("k")
+	if err != nil { // longer than kekSize
+		return nil, malformed("k has the wrong length")
 	}
 	k := &kekKey{secret: secret}
 	if k.seal, err = cipher.NewGCMWithRandomNonce(block); err != nil {
@@ -83,9 +78,4 @@ func (k *kekKey) isPrivate() bool             { return true }
 func (k *kekKey) public() material            { return nil }
 func (k *kekKey) required() []member          { return octMembers(k.secret) }
 
-func (k *kekKey) members(private bool) members {
-	if !private {
-		return nil
-	}
-	return []member{{"k", wire.Encode(k.secret)}}
-}
+func (k *kekKey) members() members { return octMembers(k.secret) }

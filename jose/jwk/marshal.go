@@ -33,13 +33,11 @@ func (k *Key) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pub.marshal(false)
+	return pub.MarshalPrivate()
 }
 
 // MarshalPrivate returns the whole JWK. Whoever reads it holds the key.
-func (k *Key) MarshalPrivate() ([]byte, error) { return k.marshal(true) }
-
-func (k *Key) marshal(private bool) ([]byte, error) {
+func (k *Key) MarshalPrivate() ([]byte, error) {
 	w := keyJSON{
 		Type:       k.info.kty,
 		KeyID:      k.kid,
@@ -54,7 +52,7 @@ func (k *Key) marshal(private bool) ([]byte, error) {
 		"crv": &w.Curve, "x": &w.X, "y": &w.Y, "n": &w.N, "e": &w.E, "d": &w.D, "p": &w.P,
 		"q": &w.Q, "dp": &w.DP, "dq": &w.DQ, "qi": &w.QI, "k": &w.K,
 	}
-	for _, m := range k.material.members(private) {
+	for _, m := range k.material.members() {
 		*fields[m.name] = m.value
 	}
 	return wire.Marshal(w)

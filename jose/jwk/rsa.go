@@ -172,9 +172,9 @@ func (k *rsaKey) required() []member {
 	return []member{{"e", wire.Encode(e.Bytes())}, {"n", wire.Encode(k.pub.N.Bytes())}}
 }
 
-func (k *rsaKey) members(private bool) members {
+func (k *rsaKey) members() members {
 	m := members(k.required())
-	if !private || k.priv == nil {
+	if k.priv == nil {
 		return m
 	}
 	// RFC 7518, Section 6.3.2.1, leaves the length of d open; the others are
