@@ -14,10 +14,11 @@ import (
 
 // Bounds on what is remembered about verifiers.
 const (
-	maxAck          = 4 << 10 // bytes of an acknowledgement
-	maxAckText      = 128     // bytes of each text in it
-	maxPerVerifier  = 256     // instances of one credential
-	maxVerifierRows = 4096    // instances in all
+	maxAck          = 80 << 10 // bytes of an acknowledgement, frames included
+	maxShown        = 4        // frames in it
+	maxAckText      = 128      // bytes of each text in it
+	maxPerVerifier  = 256      // instances of one credential
+	maxVerifierRows = 4096     // instances in all
 )
 
 // An acknowledgement is what a verifier says that it has applied.
@@ -29,6 +30,12 @@ type acknowledgement struct {
 	KFID     string `json:"kfid"`
 	Keys     string `json:"keys"`           // hash of the key set that it holds
 	Done     bool   `json:"done,omitempty"` // it signs off
+}
+
+// An ackRequest is the body of POST /revocation/ack.
+type ackRequest struct {
+	acknowledgement
+	Frames []string `json:"frames"` // the last ones that it applied, when our log does not lead there
 }
 
 func (a *acknowledgement) valid() bool {
@@ -50,7 +57,7 @@ type holder struct {
 	Credential string `json:"credential"`
 	acknowledgement
 	Heard time.Time `json:"heard"`
-	Fork  bool      `json:"fork,omitempty"` // its chain is not ours at the same seq: two histories
+	Fork  bool      `json:"fork,omitempty"` // it stands where our log does not lead: two histories
 }
 
 func (h *holder) name() string { return h.Credential + "/" + h.Instance }
@@ -171,14 +178,23 @@ func (i *Issuer) ack(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var a acknowledgement
-	if err := serve.ReadJSON(w, r, maxAck, &a); err != nil {
+	var in ackRequest
+	if err := serve.ReadJSON(w, r, maxAck, &in); err != nil {
 		return err
 	}
-	if !a.valid() {
-		return badRequest("instance is missing or a text is too long")
+	a := in.acknowledgement
+	if !a.valid() || len(in.Frames) > maxShown {
+		return badRequest("instance is missing, a text is too long, or there are too many frames")
 	}
-	row := holder{Credential: credential, acknowledgement: a, Heard: i.cfg.Now(), Fork: i.hub.forked(&a)}
+	if len(in.Frames) > 0 {
+		if err := i.shown(r.Context(), credential, in.Frames); err != nil {
+			return err
+		}
+	}
+	row := holder{Credential: credential, acknowledgement: a, Heard: i.cfg.Now()}
+	if row.Fork, err = i.hub.forked(r.Context(), &a); err != nil {
+		return unavailable(err)
+	}
 	known, ok := i.holders.put(row)
 	if !ok {
 		return &serve.Error{
@@ -187,15 +203,28 @@ func (i *Issuer) ack(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if row.Fork && !known.Fork {
-		i.log.Error("a verifier holds another history of the log", "verifier", row.name(), "epoch", a.Epoch, "seq", a.Seq)
+		i.log.Error("a verifier holds another history of the log; if the database was restored: counterfoil restored",
+			"verifier", row.name(), "epoch", a.Epoch, "seq", a.Seq)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// forked reports whether a verifier that stands where the log ends has come there by
-// another way.
-func (h *hub) forked(a *acknowledgement) bool {
+// forked reports whether a verifier stands where our log does not lead: above a
+// head that was read after it said so, or at the head with another chain.
+func (h *hub) forked(ctx context.Context, a *acknowledgement) (bool, error) {
 	v := h.latest.Load()
-	return a.C != "" && a.Epoch == v.head.Epoch && a.Seq == v.head.Seq && a.C != v.head.C.String()
+	if !a.reached(v.head.Epoch, v.head.Seq) || a.C == "" {
+		return false, nil
+	}
+	if a.Epoch != v.head.Epoch || a.Seq != v.head.Seq {
+		var err error
+		if v, err = h.fresh(ctx); err != nil {
+			return false, err
+		}
+	}
+	if a.Epoch == v.head.Epoch && a.Seq == v.head.Seq {
+		return a.C != v.head.C.String(), nil
+	}
+	return a.reached(v.head.Epoch, v.head.Seq), nil
 }

@@ -1,7 +1,8 @@
 package issuer
 
 import (
-	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -38,18 +39,18 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 	if err := serve.ReadJSON(w, r, maxRestored, &in); err != nil {
 		return err
 	}
-	kept, err := i.openFrames(in.Frames)
+	frames, err := i.openFrames(in.Frames)
 	if err != nil {
 		return err
 	}
 	var out restoredJSON
 	err = i.st.Update(r.Context(), func(tx *store.Tx) error {
-		out, err = i.beginEpoch(tx, kept)
+		lost, err := lostEntries(tx, frames)
 		if err != nil {
 			return err
 		}
-		return i.record(r.Context(), tx, audit.Restored, i.cfg.URL, "epoch="+strconv.FormatUint(out.Epoch, 10)+
-			" base="+strconv.FormatUint(out.Base, 10)+" recovered="+strconv.Itoa(out.Recovered))
+		out, err = i.beginEpoch(r.Context(), tx, lost)
+		return err
 	})
 	if err != nil {
 		return err
@@ -60,62 +61,133 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 	return serve.WriteJSON(w, http.StatusOK, out)
 }
 
-// A keptLog is what signed frames say that the log held.
-type keptLog struct {
-	entries    map[uint64]revocation.Entry // by seq, which no two epochs share
-	epoch, seq uint64                      // the highest seen
-}
-
 // openFrames believes frames that our own feed key signed, and no other.
-func (i *Issuer) openFrames(frames []string) (*keptLog, error) {
-	kept := &keptLog{entries: map[uint64]revocation.Entry{}}
-	for n, signed := range frames {
-		f, err := revocation.OpenFrame(i.keys.FeedKey(), i.cfg.URL, signed)
+func (i *Issuer) openFrames(signed []string) ([]*revocation.Frame, error) {
+	frames, entries := make([]*revocation.Frame, len(signed)), 0
+	for n, s := range signed {
+		f, err := revocation.OpenFrame(i.keys.FeedKey(), i.cfg.URL, s)
 		if err != nil {
 			return nil, badRequest(fmt.Sprintf("frame %d is not one of this issuer's", n))
 		}
-		kept.epoch, kept.seq = max(kept.epoch, f.Epoch), max(kept.seq, f.Last())
-		for k, e := range f.Entries {
-			kept.entries[f.First+uint64(k)] = e
-		}
-		if len(kept.entries) > maxLost {
+		if entries += len(f.Entries); entries > maxLost {
 			return nil, badRequest("too many entries: send the frames since the backup only")
 		}
+		frames[n] = f
 	}
-	return kept, nil
+	return frames, nil
 }
 
-// beginEpoch starts the epoch and makes again in it what the log has lost.
-func (i *Issuer) beginEpoch(tx *store.Tx, kept *keptLog) (restoredJSON, error) {
+// lostLog is what signed frames say of a history that the database does not know.
+type lostLog struct {
+	entries map[uint64]revocation.Entry // by seq
+	end     revocation.Position         // the highest position seen in it; zero: nothing is lost
+}
+
+// lostEntries compares frames with the log.
+func lostEntries(tx *store.Tx, frames []*revocation.Frame) (*lostLog, error) {
 	held, err := tx.Head()
 	if err != nil {
-		return restoredJSON{}, err
+		return nil, err
 	}
-	maps.DeleteFunc(kept.entries, func(seq uint64, _ revocation.Entry) bool { return seq <= held.Seq })
-	head, err := tx.NewEpochAbove(kept.epoch, kept.seq)
-	if err != nil {
-		return restoredJSON{}, err
-	}
-	out := restoredJSON{Epoch: head.Epoch, Base: head.Base, Recovered: len(kept.entries)}
-	if len(kept.entries) == 0 {
-		return out, nil
-	}
-	values, err := i.values(tx)
-	if err != nil {
-		return restoredJSON{}, err
-	}
-	for _, seq := range slices.SortedFunc(maps.Keys(kept.entries), cmp.Compare) {
-		e := kept.entries[seq]
-		value, known := values[revocation.Target{Kind: e.Kind, Handle: e.Handle}]
-		if !known {
-			out.Unknown++ // verifiers still need the entry
-			value = fmt.Sprintf("handle:%016x", uint64(e.Handle))
+	lost := &lostLog{entries: map[uint64]revocation.Entry{}}
+	for _, f := range frames {
+		foreign, err := diverged(tx, held, f)
+		if err != nil {
+			return nil, err
 		}
-		if _, err := tx.Revoke(store.Revocation{Entry: e, Value: value}); err != nil {
+		if !foreign {
+			continue
+		}
+		if lost.end.Before(f.End()) {
+			lost.end = f.End()
+		}
+		for k, e := range f.Entries {
+			lost.entries[f.First+uint64(k)] = e
+		}
+	}
+	return lost, nil
+}
+
+// diverged reports whether a frame ends at a place that our log does not pass
+// through: above its head, or with another value of the chain.
+func diverged(tx *store.Tx, held store.Head, f *revocation.Frame) (bool, error) {
+	switch end := f.End(); {
+	case end.Epoch != held.Epoch:
+		return end.Epoch > held.Epoch, nil
+	case end.Seq > held.Seq:
+		return true, nil
+	default:
+		c, err := tx.Link(end.Seq)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil // trimmed, or before the epoch: nothing to compare with
+		}
+		return c != end.C, err
+	}
+}
+
+// beginEpoch starts an epoch above all that was lost, and makes again in it what
+// was revoked there.
+func (i *Issuer) beginEpoch(ctx context.Context, tx *store.Tx, lost *lostLog) (restoredJSON, error) {
+	head, err := tx.NewEpochAbove(lost.end.Epoch, lost.end.Seq)
+	if err != nil {
+		return restoredJSON{}, err
+	}
+	out := restoredJSON{Epoch: head.Epoch, Base: head.Base, Recovered: len(lost.entries)}
+	if len(lost.entries) > 0 {
+		if out.Unknown, err = i.revokeAgain(tx, lost.entries); err != nil {
 			return restoredJSON{}, err
 		}
 	}
-	return out, nil
+	return out, i.record(ctx, tx, audit.Restored, i.cfg.URL, "epoch="+strconv.FormatUint(out.Epoch, 10)+
+		" base="+strconv.FormatUint(out.Base, 10)+" recovered="+strconv.Itoa(out.Recovered))
+}
+
+// revokeAgain makes lost entries again, and counts those of them that are about
+// something that the database does not know: verifiers still need them.
+func (i *Issuer) revokeAgain(tx *store.Tx, entries map[uint64]revocation.Entry) (unknown int, err error) {
+	values, err := i.values(tx)
+	if err != nil {
+		return 0, err
+	}
+	for _, seq := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[seq]
+		value, known := values[revocation.Target{Kind: e.Kind, Handle: e.Handle}]
+		if !known {
+			unknown++
+			value = fmt.Sprintf("handle:%016x", uint64(e.Handle))
+		}
+		if _, err := tx.Revoke(store.Revocation{Entry: e, Value: value}); err != nil {
+			return 0, err
+		}
+	}
+	return unknown, nil
+}
+
+// shown takes frames that a verifier holds and that our log does not lead to: the
+// database was restored, or another server took over that knew less. An epoch is
+// begun for them without waiting for a person. Frames that the log does know
+// change nothing, and nobody but the feed key can make others.
+func (i *Issuer) shown(ctx context.Context, verifier string, signed []string) error {
+	frames, err := i.openFrames(signed)
+	if err != nil {
+		return err
+	}
+	var out restoredJSON
+	ctx = context.WithValue(ctx, actorKey{}, "client:"+verifier)
+	err = i.st.Update(ctx, func(tx *store.Tx) error {
+		out = restoredJSON{}
+		lost, err := lostEntries(tx, frames)
+		if err != nil || lost.end.Epoch == 0 {
+			return err
+		}
+		out, err = i.beginEpoch(ctx, tx, lost)
+		return err
+	})
+	if err == nil && out.Epoch != 0 {
+		i.log.Error("a verifier showed a revocation log that the database does not know: a new epoch began",
+			"verifier", verifier, "epoch", out.Epoch, "recovered", out.Recovered)
+	}
+	return err
 }
 
 // values maps the handles of everything that the database knows by name, since an

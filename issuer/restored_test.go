@@ -22,6 +22,19 @@ func (n *node) restart(t *testing.T, change func(path string)) *node {
 	return startNode(t, httptest.NewUnstartedServer(nil), n.shared, issuer.Config{})
 }
 
+// replace puts a backup in the place of a SQLite file.
+func replace(t *testing.T, path string, backup []byte) {
+	t.Helper()
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(path, backup, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // After a restore the revocations that the backup does not know are made again
 // from frames that somebody kept: sessions and users that were revoked stay so.
 func TestThreat75LostRevocationsAreCollected(t *testing.T) {
@@ -55,14 +68,7 @@ func TestThreat75LostRevocationsAreCollected(t *testing.T) {
 	l.close()
 
 	n = n.restart(t, func(path string) {
-		for _, suffix := range []string{"-wal", "-shm"} {
-			if err := os.Remove(path + suffix); err != nil && !os.IsNotExist(err) {
-				t.Fatal(err)
-			}
-		}
-		if err := os.WriteFile(path, backup, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		replace(t, path, backup)
 	})
 	var out struct {
 		Epoch     uint64 `json:"epoch"`
@@ -92,6 +98,58 @@ func TestThreat75LostRevocationsAreCollected(t *testing.T) {
 	}
 	if n.revokedIn(fresh, revocation.Subject, carol.ID, last-2) {
 		t.Error("an innocent user is revoked")
+	}
+}
+
+// A verifier that shows a frame above the head makes the issuer begin an epoch by
+// itself; one that shows what the log knows changes nothing.
+func TestThreat75VerifierShowsALostFrame(t *testing.T) {
+	n := newNode(t)
+	alice := n.addUser(t, "alice")
+	_, tokens := n.signIn(t, alice, "")
+	var backup []byte
+	var err error
+	n = n.restart(t, func(path string) {
+		if backup, err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	})
+	l := n.follow(t, at(n.manifest(t).Position()))
+	n.revoke(t, "subject", "alice")
+	var shown *revocation.Frame
+	for shown == nil || len(shown.Entries) == 0 {
+		if shown, _, err = l.next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	show := func(seq uint64) {
+		t.Helper()
+		body := fmt.Sprintf(`{"instance":"one","epoch":%d,"seq":%d,"c":%q,"frames":[%q]}`, shown.Epoch, seq, shown.C1, l.data)
+		if a := send(t, request(t, "POST", n.url+"/revocation/ack", body)); a.status != 204 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	show(shown.Last())
+	if got := n.manifest(t).Position(); got != shown.End() {
+		t.Fatalf("a frame that the log knows moved it to %v", got)
+	}
+	l.close()
+
+	n = n.restart(t, func(path string) { replace(t, path, backup) })
+	if got := n.refresh(t, tokens.RefreshToken); got == 400 {
+		t.Fatal("the backup knows of the revocation already")
+	}
+	show(shown.Last())
+	m := n.manifest(t)
+	if m.Epoch <= shown.Epoch || m.Base <= shown.Last() || m.Head != m.Base+1 {
+		t.Errorf("epoch %d base %d head %d after %v", m.Epoch, m.Base, m.Head, shown.End())
+	}
+	show(shown.Last()) // a second verifier: the epoch has begun
+	if again := n.manifest(t); again.Epoch != m.Epoch || again.Head != m.Head {
+		t.Errorf("every verifier begins an epoch: %d, %d", m.Epoch, again.Epoch)
+	}
+	if status, _ := n.signIn(t, alice, ""); status != 200 {
+		t.Errorf("signing in again: %d", status)
 	}
 }
 
