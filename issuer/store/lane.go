@@ -188,7 +188,7 @@ func (l *lane) batch(ops []*op) {
 	defer b.abandon()
 
 	err := b.try(false)
-	if err != nil && !errors.Is(err, ErrUncertain) {
+	if err != nil && !errors.Is(err, ErrUncertain) && !errors.Is(err, context.DeadlineExceeded) {
 		l.s.counters.reruns.Add(1)
 		err = b.try(true)
 	}

@@ -46,7 +46,7 @@ const (
 	lockTimeout = 250 * time.Millisecond
 
 	// batchTimeout bounds a batch when the server does not answer.
-	batchTimeout = 30 * time.Second
+	batchTimeout = 10 * time.Second
 )
 
 // Config says how to open a database.

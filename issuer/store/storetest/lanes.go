@@ -230,7 +230,7 @@ func closeDrains(t *testing.T, db Database) {
 		t.Fatal(err)
 	}
 	release := occupy(t, st)
-	const n = 30
+	const n = 300 // more than a batch takes
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
@@ -244,6 +244,9 @@ func closeDrains(t *testing.T, db Database) {
 		runtime.Gosched()
 	}
 	all.Go(func() { closeStore(t, st) })
+	for st.View(t.Context(), func(*store.Tx) error { return nil }) == nil {
+		runtime.Gosched()
+	}
 	release()
 	all.Wait()
 	for _, call := range []func(context.Context, func(*store.Tx) error) error{st.Update, st.View} {
