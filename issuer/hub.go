@@ -210,7 +210,10 @@ func (h *hub) step(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	if old == nil || old.head.Epoch != head.Epoch {
+	if err := wentBack(old, head); err != nil {
+		return nil, err
+	}
+	if begins(old, head) {
 		if err := h.snaps.build(ctx, head); err != nil {
 			return nil, err
 		}
@@ -223,6 +226,24 @@ func (h *hub) step(ctx context.Context) (*view, error) {
 	return h.publish(old, head, asOf, links), nil
 }
 
+// begins reports whether a new chain of links begins at head: at the start, in a
+// new epoch, and when so much is new that a snapshot is the shorter way for all.
+func begins(old *view, head store.Head) bool {
+	return old == nil || old.head.Epoch != head.Epoch || head.Seq-old.head.Seq > maxCatchUp
+}
+
+// wentBack refuses a log that is not the one that was read before.
+func wentBack(old *view, head store.Head) error {
+	if old == nil || old.head.Epoch != head.Epoch {
+		return nil
+	}
+	if head.Seq < old.head.Seq || head.Seq == old.head.Seq && head.C != old.head.C {
+		return fmt.Errorf("the log was at %d and is now at %d in the same epoch: it was restored; run `counterfoil restored`",
+			old.head.Seq, head.Seq)
+	}
+	return nil
+}
+
 func (h *hub) readHead(ctx context.Context) (head store.Head, err error) {
 	err = h.st.View(ctx, func(tx *store.Tx) error {
 		head, err = tx.Head()
@@ -233,22 +254,16 @@ func (h *hub) readHead(ctx context.Context) (head store.Head, err error) {
 
 // cut signs what follows the old view. Nothing new and no heartbeat due: no links.
 func (h *hub) cut(ctx context.Context, old *view, head store.Head, asOf time.Time) ([]*link, error) {
-	if old == nil || old.head.Epoch != head.Epoch {
-		beat, err := h.sign(position(head), head, asOf, nil)
-		return []*link{beat}, err
-	}
-	if head.Seq == old.head.Seq {
+	if !begins(old, head) {
+		if head.Seq > old.head.Seq {
+			return h.cutRange(ctx, position(old.head), head, asOf)
+		}
 		if asOf.Sub(old.sent) < heartbeat-pollEvery/2 {
 			return nil, nil
 		}
-		beat, err := h.sign(position(head), head, asOf, nil)
-		return []*link{beat}, err
 	}
-	if head.Seq < old.head.Seq {
-		return nil, fmt.Errorf("the log went back from %d to %d in one epoch: it was restored; run `counterfoil restored`",
-			old.head.Seq, head.Seq)
-	}
-	return h.cutRange(ctx, position(old.head), head, asOf)
+	beat, err := h.sign(position(head), head, asOf, nil)
+	return []*link{beat}, err
 }
 
 // errGap reports that the log does not hold every entry of a range any more.
@@ -321,14 +336,14 @@ func position(h store.Head) revocation.Position {
 	return revocation.Position{Epoch: h.Epoch, Seq: h.Seq, C: h.C}
 }
 
-// publish hangs the links to the chain and replaces the view. The first view of an
-// epoch begins a chain of its own; subscribers to the one before must come back.
+// publish hangs the links to the chain and replaces the view. Where a chain begins,
+// the subscribers to the one before must come back.
 func (h *hub) publish(old *view, head store.Head, asOf time.Time, links []*link) *view {
 	v := &view{head: head, asOf: asOf}
 	if old != nil {
 		v.last, v.sent = old.last, old.sent
 	}
-	if old != nil && old.head.Epoch != head.Epoch {
+	if old != nil && begins(old, head) {
 		close(v.last.ready)
 		v.last = nil
 	}
@@ -345,32 +360,4 @@ func (h *hub) publish(old *view, head store.Head, asOf time.Time, links []*link)
 	v.manifest = sync.OnceValues(func() (string, error) { return h.signManifest(v) })
 	h.latest.Store(v)
 	return v
-}
-
-// signManifest says where the log stands and where a newcomer begins.
-func (h *hub) signManifest(v *view) (string, error) {
-	keys, err := h.jwks.document()
-	if err != nil {
-		return "", err
-	}
-	snap := h.snaps.current()
-	m := revocation.Manifest{
-		Issuer:      h.keys.Issuer(),
-		Epoch:       v.head.Epoch,
-		Base:        v.head.Base,
-		Head:        v.head.Seq,
-		C:           v.head.C,
-		LowWater:    v.head.LowWater,
-		AsOf:        v.asOf,
-		HandleKeyID: h.keys.HandleKey().ID(),
-		KeySet:      keys.hash,
-		Trust:       h.keys.Trust(),
-		MaxLife:     h.keys.MaxTokenLife(),
-		Heartbeat:   heartbeat,
-	}
-	// A snapshot made after this view was read may be ahead of it.
-	if snap != nil && snap.ref.Epoch == m.Epoch && snap.ref.Seq <= m.Head {
-		m.Snapshot = &snap.ref
-	}
-	return m.Sign(h.keys.FeedKey())
 }

@@ -88,6 +88,9 @@ func (s *snapshots) due(cur *snapshot, head store.Head) bool {
 	if cur.ref.Seq == head.Seq && cur.ref.LowWater == head.LowWater {
 		return false
 	}
+	if head.Seq-cur.ref.Seq > maxCatchUp/2 {
+		return true // before the tail no longer reaches back to it
+	}
 	age := s.now().Sub(cur.made)
 	if age < cur.cost*snapshotShare {
 		return false

@@ -9,6 +9,9 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/revocation"
 )
 
 // A reader is a subscriber's connection: it takes what it is given until its
@@ -98,6 +101,33 @@ func TestLinkAheadOfTheView(t *testing.T) {
 	r := &reader{header: http.Header{}}
 	if done, err := newStream(h, r, first).send(first.next); done || err != nil || r.taken.Len() == 0 {
 		t.Errorf("sent %q, %v, %v", r.taken.String(), done, err)
+	}
+}
+
+func TestWhereAChainBegins(t *testing.T) {
+	at := func(epoch, seq uint64, c byte) store.Head {
+		return store.Head{Epoch: epoch, Base: 10, Seq: seq, C: revocation.Link{c}}
+	}
+	old := &view{head: at(1, 20, 1)}
+	for name, c := range map[string]struct {
+		old    *view
+		head   store.Head
+		begins bool
+		fails  bool
+	}{
+		"first reading":   {nil, at(1, 20, 1), true, false},
+		"nothing new":     {old, at(1, 20, 1), false, false},
+		"something new":   {old, at(1, 21, 2), false, false},
+		"much new":        {old, at(1, 20+maxCatchUp, 2), false, false},
+		"too much new":    {old, at(1, 21+maxCatchUp, 2), true, false},
+		"another epoch":   {old, at(2, 20, 2), true, false},
+		"lower":           {old, at(1, 19, 1), false, true},
+		"another history": {old, at(1, 20, 2), false, true},
+	} {
+		err := wentBack(c.old, c.head)
+		if (err != nil) != c.fails || err == nil && begins(c.old, c.head) != c.begins {
+			t.Errorf("%s: begins %v, %v", name, begins(c.old, c.head), err)
+		}
 	}
 }
 

@@ -1,0 +1,88 @@
+package issuer
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/serve"
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/revocation"
+)
+
+// signManifest says where the log stands and where a newcomer begins.
+func (h *hub) signManifest(v *view) (string, error) {
+	keys, err := h.jwks.document()
+	if err != nil {
+		return "", err
+	}
+	snap := h.snaps.current()
+	m := revocation.Manifest{
+		Issuer:      h.keys.Issuer(),
+		Epoch:       v.head.Epoch,
+		Base:        v.head.Base,
+		Head:        v.head.Seq,
+		C:           v.head.C,
+		LowWater:    v.head.LowWater,
+		AsOf:        v.asOf,
+		HandleKeyID: h.keys.HandleKey().ID(),
+		KeySet:      keys.hash,
+		Trust:       h.keys.Trust(),
+		MaxLife:     h.keys.MaxTokenLife(),
+		Heartbeat:   heartbeat,
+	}
+	// A snapshot made after this view was read may be ahead of it.
+	if snap != nil && snap.ref.Epoch == m.Epoch && snap.ref.Seq <= m.Head {
+		m.Snapshot = &snap.ref
+	}
+	return m.Sign(h.keys.FeedKey())
+}
+
+// feedKey is the answer of GET /revocation/key.
+type feedKey struct {
+	KFID       string      `json:"kfid"`
+	Key        string      `json:"key"` // base64url
+	Root       *jwk.Key    `json:"root"`
+	HandleKeys []handleKey `json:"handle_keys"` // all in force, the present one first
+}
+
+type handleKey struct {
+	ID  string `json:"id"`
+	Key string `json:"key"`
+}
+
+// key serves GET /revocation/key: the secret of the feed, for verifiers only.
+func (i *Issuer) key(w http.ResponseWriter, r *http.Request) error {
+	if _, err := i.door.verifier(r); err != nil {
+		return err
+	}
+	id, secret := i.keys.HandleKey().ID(), wire.Encode(i.keys.HandleSecret())
+	w.Header().Set("Cache-Control", "no-store")
+	return serve.WriteJSON(w, http.StatusOK, feedKey{
+		KFID: id, Key: secret, Root: i.keys.Root(), HandleKeys: []handleKey{{id, secret}},
+	})
+}
+
+// manifestLimit is how long a manifest may take.
+const manifestLimit = 3 * time.Second
+
+// manifest serves GET /revocation/manifest. The head in it was read after the
+// request came in, so that a verifier may count its age from when it asked.
+func (i *Issuer) manifest(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), manifestLimit)
+	defer cancel()
+	v, err := i.hub.fresh(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	signed, err := v.manifest()
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/jwt")
+	h.Set("Cache-Control", "public, max-age=1")
+	_, err = w.Write([]byte(signed))
+	return err
+}
