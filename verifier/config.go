@@ -95,7 +95,7 @@ func (c *Config) check() error {
 	if c.Credential != "" && c.CredentialFile != "" {
 		return errors.New("verifier: Credential and CredentialFile exclude each other")
 	}
-	if c.InsecureSkipType == (c.Type != "") && c.InsecureSkipType {
+	if c.InsecureSkipType && c.Type != "" {
 		return errors.New("verifier: Type and InsecureSkipType exclude each other")
 	}
 	if !c.InsecureSkipType {

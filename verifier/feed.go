@@ -37,6 +37,10 @@ const (
 	// A session that ends is begun again after these pauses, doubling.
 	minPause = 100 * time.Millisecond
 	maxPause = 2 * time.Second
+
+	// logSpacing lies between two log lines about one outage: its errors differ
+	// in port numbers and the like.
+	logSpacing = 30 * time.Second
 )
 
 // errResync ends a session of which the table can no longer be continued.
@@ -65,6 +69,7 @@ type feed struct {
 	moving  atomic.Bool   // it has moved since the last acknowledgement
 	dirty   atomic.Bool   // there is something to save
 	reload  atomic.Bool   // the table must be loaded anew
+	savedAt *time.Time    // freshAt of the table on disk; whoever saves owns it
 
 	mu     sync.Mutex // orders the writers; never held across I/O
 	next   *round     // the fetch that lagging tokens wait for; nil if none is wanted
@@ -74,6 +79,7 @@ type feed struct {
 	keySet string    // the one that was last fetched for
 	keysAt time.Time // and when
 	err    error     // of the last session or probe; nil when all is well
+	logged time.Time // when err was last logged
 }
 
 // round is one fetch of head and entries.
@@ -145,9 +151,13 @@ func (f *feed) note(err error) {
 	f.mu.Lock()
 	before := f.err
 	f.err = err
+	news := err != nil && (before == nil || before.Error() != err.Error() && time.Since(f.logged) > logSpacing)
+	if news {
+		f.logged = time.Now()
+	}
 	f.mu.Unlock()
 	switch {
-	case err != nil && (before == nil || before.Error() != err.Error()):
+	case news:
 		f.log.Warn("revocation feed not followed", "iss", f.cfg.Issuer, "err", err)
 	case err == nil && before != nil:
 		f.log.Info("revocation feed followed again", "iss", f.cfg.Issuer)

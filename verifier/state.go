@@ -115,6 +115,7 @@ func (f *feed) restore() error {
 	age := max(time.Since(time.UnixMilli(saved.FreshAt)), LateFor+time.Millisecond)
 	at := time.Now().Add(-age)
 	f.freshAt.Store(&at)
+	f.savedAt = &at
 	return nil
 }
 
@@ -180,23 +181,37 @@ func (f *feed) keep(ctx context.Context) {
 	}
 }
 
-// save writes table and trust, trust first: a table without the keys to look
-// into it would be of no use.
+// save writes trust and table. The keys to look into a table are there before
+// the table is, and the table before anything says how fresh it is: whenever the
+// machine stops, what is on disk claims nothing that is not so.
 func (f *feed) save() error {
 	if f.state.path == "" || f.lookup.Load() == nil {
 		return nil
 	}
+	at := f.freshAt.Load()
+	if f.dirty.Swap(false) {
+		if err := f.saveTable(); err != nil {
+			f.dirty.Store(true)
+			return err
+		}
+	}
+	f.savedAt = at
+	return f.saveTrust()
+}
+
+func (f *feed) saveTable() error {
+	if err := f.saveTrust(); err != nil {
+		return err
+	}
+	return atomicfile.WriteFrom(f.state.file(tableFile), f.table)
+}
+
+func (f *feed) saveTrust() error {
 	saved, err := f.toSave()
 	if err != nil {
 		return err
 	}
-	if err := f.state.write(feedFile, saved); err != nil {
-		return err
-	}
-	if !f.dirty.Swap(false) {
-		return nil
-	}
-	return atomicfile.WriteFrom(f.state.file(tableFile), f.table)
+	return f.state.write(feedFile, saved)
 }
 
 func (f *feed) toSave() ([]byte, error) {
@@ -212,8 +227,8 @@ func (f *feed) toSave() ([]byte, error) {
 			s.HandleKeys = append(s.HandleKeys, handleSecret{id, wire.Encode(secret)})
 		}
 	}
-	if at := f.freshAt.Load(); at != nil {
-		s.FreshAt = at.UnixMilli()
+	if f.savedAt != nil {
+		s.FreshAt = f.savedAt.UnixMilli()
 	}
 	return wire.Marshal(s)
 }
