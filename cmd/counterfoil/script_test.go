@@ -43,8 +43,8 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               withDaemons,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "mode": mode, "sub": sub, "chmod": changeMode,
-			"serve": runServe, "stop": stopDaemon, "address": address,
+			"exits": exits, "mode": mode, "sub": sub,
+			"serve": runServe, "terminate": terminate, "address": address,
 			"logged": logged, "unlogged": unlogged, "ask": ask, "asksocket": askSocket,
 		},
 	})

@@ -60,13 +60,3 @@ func sub(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(changed), 0o600))
 }
-
-// changeMode is chmod with the octal modes of the program of that name: chmod 755 DIR
-func changeMode(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: chmod OCTAL FILE")
-	}
-	mode, err := strconv.ParseUint(args[0], 8, 32)
-	ts.Check(err)
-	ts.Check(os.Chmod(ts.MkAbs(args[1]), os.FileMode(mode)))
-}

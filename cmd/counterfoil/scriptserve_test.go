@@ -112,8 +112,8 @@ func (d *daemon) stop() int {
 	return d.cmd.ProcessState.ExitCode()
 }
 
-// stopDaemon wants an orderly end: stop issuer
-func stopDaemon(ts *testscript.TestScript, neg bool, args []string) {
+// terminate wants an orderly end: terminate issuer
+func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	d := namedDaemon(ts, neg, args, 1)
 	if code := d.stop(); code != 0 {
 		ts.Fatalf("exit code %d:\n%s", code, d.text())
