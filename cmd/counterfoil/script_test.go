@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
+		Deadline:            time.Now().Add(2 * time.Minute), // for a server that should have refused to start
 		Setup:               withDaemons,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "mode": mode, "sub": sub,
