@@ -94,7 +94,6 @@ func TestManifestRules(t *testing.T) {
 	for name, spoil := range map[string]func(m *revocation.Manifest, s *revocation.SnapshotRef){
 		"no issuer":            func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.Issuer = "" },
 		"epoch 0":              func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.Epoch, s.Epoch = 0, 0 },
-		"head below base":      func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.Head = m.Base - 1 },
 		"head above 2^53":      func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.Head = revocation.MaxSeq + 1 },
 		"low-water above head": func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.LowWater = m.Head + 1 },
 		"no as_of":             func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.AsOf = time.Time{} },
@@ -104,6 +103,9 @@ func TestManifestRules(t *testing.T) {
 		"life 0":               func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.MaxLife = 0 },
 		"life of years":        func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.MaxLife = 10_000 * time.Hour },
 		"heartbeat 0":          func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.Heartbeat = 0 },
+		"head below base": func(m *revocation.Manifest, s *revocation.SnapshotRef) {
+			m.Head, m.LowWater, m.Snapshot = m.Base-1, 0, nil
+		},
 		"other c at base": func(m *revocation.Manifest, s *revocation.SnapshotRef) {
 			m.Head, m.LowWater, m.Snapshot = m.Base, 0, nil
 		},

@@ -19,8 +19,7 @@ import (
 
 const (
 	modelLife  = 10 * time.Minute
-	modelSteps = 12_000 // times about 40 checks
-	modelNames = 40     // things of each kind that tokens name; handle 0 is one
+	modelNames = 40 // things of each kind that tokens name; handle 0 is one
 )
 
 type modelToken struct {
@@ -45,7 +44,7 @@ type model struct {
 	tokens []modelToken
 	fresh  revocation.Handle // the next handle never used before
 	skew   time.Duration     // of the node that signs
-	stats  struct{ checks, revoked, low, forged, behind, quarantined int }
+	stats  struct{ checks, revoked, found, low, forged, behind, quarantined int }
 }
 
 func TestModelNeverUnderRevoked(t *testing.T) {
@@ -65,7 +64,7 @@ func TestModelNeverUnderRevoked(t *testing.T) {
 			t.Errorf("peak memory %d above the cap %d", m.table.Peak(), m.cfg.Cap)
 		}
 		s := m.stats
-		if s.revoked == 0 || s.low == 0 || s.forged == 0 || s.behind == 0 || s.quarantined == 0 {
+		if s.revoked == 0 || s.found == 0 || s.low == 0 || s.forged == 0 || s.behind == 0 || s.quarantined == 0 {
 			t.Errorf("the model misses a case: %+v", s)
 		}
 	}
@@ -281,6 +280,7 @@ func (m *model) check(tok modelToken) {
 		m.Fatalf("Behind = %t with rsq %d and head %d", got.Behind, tok.rsq, head)
 	}
 	count(&m.stats.revoked, want.must && !tok.forged)
+	count(&m.stats.found, want.must && !got.BelowLowWater)
 	count(&m.stats.forged, want.must && tok.forged)
 	count(&m.stats.low, got.BelowLowWater)
 	count(&m.stats.behind, got.Behind)
