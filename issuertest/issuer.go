@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -108,6 +109,32 @@ func (i *Issuer) Restart(t testing.TB) {
 	i.start(t, ln)
 }
 
+// Backup returns a copy of the issuer's file, for Restore. The issuer is
+// restarted for it.
+func (i *Issuer) Backup(t testing.TB) []byte {
+	t.Helper()
+	i.stop(t) // which leaves everything in the one file
+	data, err := os.ReadFile(i.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Restart(t)
+	return data
+}
+
+// Restore restarts the issuer on an earlier Backup. What was written since is
+// lost to it.
+func (i *Issuer) Restore(t testing.TB, backup []byte) {
+	t.Helper()
+	i.stop(t)
+	if err := os.WriteFile(i.file(), backup, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i.Restart(t)
+}
+
+func (i *Issuer) file() string { return filepath.Join(i.dir, "issuer.db") }
+
 func (i *Issuer) start(t testing.TB, ln net.Listener) {
 	t.Helper()
 	i.mu.Lock()
@@ -129,7 +156,7 @@ func (i *Issuer) start(t testing.TB, ln net.Listener) {
 func (i *Issuer) open() (*running, error) {
 	ctx := context.Background()
 	// The file outlives every process of the test; only the machine could lose it.
-	st, err := sqlite.Open(ctx, filepath.Join(i.dir, "issuer.db"), sqlite.Config{Issuer: i.URL, Now: i.cfg.Now, UnsafeNoSync: true})
+	st, err := sqlite.Open(ctx, i.file(), sqlite.Config{Issuer: i.URL, Now: i.cfg.Now, UnsafeNoSync: true})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil/issuertest"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -107,5 +108,43 @@ func TestRestartKeepsEverything(t *testing.T) {
 	signer, err := iss.Keyring(t).Signer(jwk.ES256)
 	if err != nil || signer.Key().KeyID() == "" {
 		t.Error(err)
+	}
+}
+
+// The issuer comes back from a backup that knows nothing of the last
+// revocation. A verifier that holds it shows the frames, and nothing revoked
+// revives: not even at a verifier that has never heard of it.
+func TestThreat75RestoredFromABackup(t *testing.T) {
+	iss := issuertest.New(t)
+	old := iss.Verifier(t)
+	revoked, alive := iss.Mint(t, nil), iss.Mint(t, issuertest.Claims{"sid": "session-2", "sub": "user-2"})
+	for range 2 { // twice from the same backup
+		backup := iss.Backup(t)
+		iss.Settle(t)
+		iss.Revoke(t, revocation.Session, "session-1")
+		before := old.Status()
+		iss.Restore(t, backup)
+		restored := time.Now()
+		for tick := time.NewTicker(10 * time.Millisecond); old.Status().Epoch == before.Epoch; <-tick.C {
+			if time.Since(restored) > 20*time.Second {
+				t.Fatal("no new epoch")
+			}
+		}
+		iss.Settle(t)
+		young := iss.Verifier(t)
+		for name, v := range map[string]*verifier.Verifier{"old": old, "young": young} {
+			var refused *verifier.RevokedError
+			if _, err := v.Verify(t.Context(), revoked); !errors.As(err, &refused) {
+				t.Errorf("%s verifier: revived: %v", name, err)
+			}
+		}
+		if _, err := old.Verify(t.Context(), alive); err != nil {
+			t.Errorf("token of another session: %v", err)
+		}
+	}
+	iss.Revoke(t, revocation.Subject, "user-2")
+	var refused *verifier.RevokedError
+	if _, err := old.Verify(t.Context(), alive); !errors.As(err, &refused) || refused.Kind != revocation.Subject {
+		t.Errorf("a later revocation does not bite on a token from before the restore: %v", err)
 	}
 }

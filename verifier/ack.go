@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
-	"github.com/counterfoil/counterfoil/revocation"
 )
 
 const (
@@ -46,6 +45,8 @@ type acknowledgement struct {
 	KFID     string `json:"kfid"`
 	Keys     string `json:"keys"`
 	Done     bool   `json:"done,omitzero"`
+
+	Frames []string `json:"frames,omitempty"` // evidence
 }
 
 // acknowledge tells the issuer what has been applied, after it has been, until
@@ -58,7 +59,7 @@ func (f *feed) acknowledge(ctx context.Context) {
 	for {
 		if now := f.keys.digest(); f.lookup.Load() != nil && (f.moving.Swap(false) || now != keys || time.Since(last) >= ackEvery) {
 			keys, last = now, time.Now()
-			if err := f.post(ctx, false); err != nil && ctx.Err() == nil {
+			if err := f.post(ctx, acknowledgement{}); err != nil && ctx.Err() == nil {
 				f.counts.ackErrors.Add(1)
 			}
 		}
@@ -79,15 +80,19 @@ func (f *feed) farewell() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
 	defer cancel()
-	if err := f.post(ctx, true); err != nil {
+	if err := f.post(ctx, acknowledgement{Done: true}); err != nil {
 		f.log.Info("not signed off from the revocation feed", "iss", f.cfg.Issuer, "err", err)
 	}
 }
 
-func (f *feed) post(ctx context.Context, done bool) error {
+// post sends an acknowledgement of what is held.
+func (f *feed) post(ctx context.Context, ack acknowledgement) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	body, err := wire.Marshal(f.acknowledgement(f.table.Head(), done))
+	head := f.table.Head()
+	ack.Instance, ack.Epoch, ack.Seq, ack.C = f.cfg.Instance, head.Epoch, head.Seq, head.C.String()
+	ack.KFID, ack.Keys = f.lookup.Load().keys[0].ID(), f.keys.digest()
+	body, err := wire.Marshal(ack)
 	if err != nil {
 		return err
 	}
@@ -105,11 +110,4 @@ func (f *feed) post(ctx context.Context, done bool) error {
 	}
 	io.Copy(io.Discard, io.LimitReader(resp.Body, maxLine))
 	return resp.Body.Close()
-}
-
-func (f *feed) acknowledgement(head revocation.Position, done bool) acknowledgement {
-	return acknowledgement{
-		Instance: f.cfg.Instance, Epoch: head.Epoch, Seq: head.Seq, C: head.C.String(),
-		KFID: f.lookup.Load().keys[0].ID(), Keys: f.keys.digest(), Done: done,
-	}
 }

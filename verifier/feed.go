@@ -71,15 +71,16 @@ type feed struct {
 	reload  atomic.Bool   // the table must be loaded anew
 	savedAt *time.Time    // freshAt of the table on disk; whoever saves owns it
 
-	mu     sync.Mutex // orders the writers; never held across I/O
-	next   *round     // the fetch that lagging tokens wait for; nil if none is wanted
-	anchor *anchor    // nil until the root key is known
-	probes []probe
-	delay  delay
-	keySet string    // the one that was last fetched for
-	keysAt time.Time // and when
-	err    error     // of the last session or probe; nil when all is well
-	logged time.Time // when err was last logged
+	mu       sync.Mutex // orders the writers; never held across I/O
+	next     *round     // the fetch that lagging tokens wait for; nil if none is wanted
+	anchor   *anchor    // nil until the root key is known
+	probes   []probe
+	delay    delay
+	evidence evidence
+	keySet   string    // the one that was last fetched for
+	keysAt   time.Time // and when
+	err      error     // of the last session or probe; nil when all is well
+	logged   time.Time // when err was last logged
 }
 
 // round is one fetch of head and entries.
@@ -168,6 +169,7 @@ func (f *feed) note(err error) {
 // something happens after which it has to begin anew.
 func (f *feed) session(ctx context.Context) error {
 	m, err := f.connect(ctx)
+	f.show(ctx, err)
 	fork := errors.Is(err, revocation.ErrFork)
 	if err != nil && !fork {
 		return err
@@ -353,6 +355,7 @@ func (f *feed) apply(token string) error {
 		f.reload.Store(true)
 		return fmt.Errorf("frame: %w", err)
 	}
+	f.evidence.keep(token, frame)
 	f.anchor.Advance(frame.AsOf)
 	f.table.SetRetention(f.anchor.Retention())
 	if f.table.Head() != before {

@@ -152,6 +152,35 @@ func TestThreat69Rollback(t *testing.T) {
 	})
 }
 
+// Signed just now, by the true key, and lower: whoever serves it has lost entries.
+func TestThreat69LowerHeadOfToday(t *testing.T) {
+	bubble(t, func(t *testing.T, o *origin) {
+		v := o.ready(t, nil)
+		revokeSessions(o, 4)
+		pass(2 * time.Second)
+		o.set(func() { o.entries = o.entries[:2] })
+		pass(6 * time.Second)
+		if st := v.Status(); st.State != verifier.Stale || st.Rollbacks == 0 {
+			t.Errorf("%v of age %v, %d rollbacks noticed", st.State, st.Age, st.Rollbacks)
+		}
+		allRefused(t, o, v, 4)
+		// The issuer is shown what it has lost, and not again and again.
+		shown := 0
+		for _, ack := range o.allAcks() {
+			if frames, ok := ack["frames"].([]any); ok {
+				shown++
+				last, err := revocation.OpenFrame(must(jwk.NewSet(must(o.feedKey.Public()))), o.iss, frames[len(frames)-1].(string))
+				if err != nil || last.Last() != o.base+4 {
+					t.Errorf("shown a frame up to %d, %v", last.Last(), err)
+				}
+			}
+		}
+		if shown != 1 {
+			t.Errorf("shown %d times in 6 s, want once in 10 s", shown)
+		}
+	})
+}
+
 func TestThreat70Fork(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		v := o.ready(t, nil)

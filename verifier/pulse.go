@@ -92,6 +92,7 @@ func (f *feed) question(ctx context.Context, pull bool, stop context.CancelCause
 		stop(err) // the next session gets new keys, or the other history
 	case err != nil:
 		f.note(err)
+		f.show(ctx, err)
 		return
 	case f.mustRestart(m):
 		stop(errResync)
