@@ -189,19 +189,24 @@ func TestThreat74DamagedState(t *testing.T) {
 	})
 }
 
-func TestThreat74OtherIssuersState(t *testing.T) {
+func TestThreat74TwoIssuersInOneFolder(t *testing.T) {
 	dir := t.TempDir()
 	bubble(t, func(t *testing.T, o *origin) {
 		other := newOrigin(t, "https://other.example")
 		inDir := func(c *verifier.Config) { c.StateDir = dir }
 		a, b := o.ready(t, inDir), other.ready(t, inDir)
 		o.revoke(revocation.Everything, "")
+		token, revoked := other.token(t, nil), o.token(t, claims{"rsq": o.base})
 		pass(time.Second)
 		a.Close()
 		b.Close()
-		again := other.ready(t, inDir)
-		if err := verify(t, again, other.token(t, nil)); err != nil {
-			t.Error(err)
+		o.shut()
+		other.shut()
+		if err := verify(t, other.ready(t, inDir), token); err != nil {
+			t.Errorf("from disk, revoked by another issuer: %v", err)
+		}
+		if err := verify(t, o.ready(t, inDir), revoked); !refusedAs(err, revocation.Everything) {
+			t.Errorf("from disk, revoked by its own: %v", err)
 		}
 	})
 }
