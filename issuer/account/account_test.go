@@ -174,10 +174,12 @@ func TestQueueIsBounded(t *testing.T) {
 		waiting <- err
 	}()
 	account.AwaitQueue(h, 2)
-	if _, err := h.Hash(t.Context(), "third"); !errors.Is(err, account.ErrBusy) {
+	gone, leaveAtOnce := context.WithCancel(t.Context())
+	leaveAtOnce() // a caller who were let in would find its context over
+	if _, err := h.Hash(gone, "third"); !errors.Is(err, account.ErrBusy) {
 		t.Errorf("third caller: %v", err)
 	}
-	if _, _, err := h.Verify(t.Context(), "", "third"); !errors.Is(err, account.ErrBusy) {
+	if _, _, err := h.Verify(gone, "", "third"); !errors.Is(err, account.ErrBusy) {
 		t.Errorf("third caller: %v", err)
 	}
 	cancel()
@@ -375,6 +377,14 @@ func TestCalibrationIsRemembered(t *testing.T) {
 	p := first.Params()
 	if p.Memory != account.DefaultParams.Memory || p.Time < account.DefaultParams.Time || p.Time > 16 {
 		t.Errorf("calibrated to %v", p)
+	}
+	var written string
+	err = st.View(t.Context(), func(tx *store.Tx) (err error) {
+		written, err = tx.Meta("argon2id")
+		return err
+	})
+	if err != nil || written != p.String() {
+		t.Fatalf("the store remembers %q, %v", written, err)
 	}
 	p.Time++
 	err = st.Update(t.Context(), func(tx *store.Tx) error { return tx.SetMeta("argon2id", p.String()) })
