@@ -52,7 +52,7 @@ func run(m *testing.M) int {
 	binaries.dir = dir
 	binaries.counterfoil = filepath.Join(dir, "counterfoil")
 	binaries.orders = filepath.Join(dir, "orders")
-	for out, pkg := range map[string]string{binaries.counterfoil: "../cmd/counterfoil"} {
+	for out, pkg := range map[string]string{binaries.counterfoil: "../cmd/counterfoil", binaries.orders: "../examples/orders"} {
 		cmd := exec.Command("go", "build", "-o", out, pkg)
 		cmd.Stderr = os.Stderr
 		if err := cmd.Run(); err != nil {

@@ -25,9 +25,10 @@ func TestTrip(t *testing.T) {
 	iss := newIssuer(t, &cert)
 	iss.addUser(t, "alice")
 	one, two := newGuard(t, iss, "guard-one"), newGuard(t, iss, "guard-two")
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	upstream := "http://" + address
 	orders := start(t, "orders", cert.env(), binaries.orders, "-issuer", iss.url,
-		"-listen", fmt.Sprintf("127.0.0.1:%d", freePort(t)), "-credential", iss.credential(t, "orders"))
-	_, upstream := orders.cmd.Args, "http://"+orders.cmd.Args[4]
+		"-listen", address, "-credential", iss.credential(t, "orders"))
 	waitFor(t, orders, "orders", statusIs(plain, upstream+"/", http.StatusUnauthorized))
 	fronts := newNginx(t, upstream, one, two)
 

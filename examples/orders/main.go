@@ -26,16 +26,17 @@ type Claims struct {
 func main() {
 	listen := flag.String("listen", "127.0.0.1:9000", "address to listen on")
 	issuer := flag.String("issuer", "http://127.0.0.1:8080", "whose tokens are taken")
+	credential := flag.String("credential", "", "file from counterfoil client add --verifier; not needed on loopback")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *listen, *issuer); err != nil {
+	if err := run(ctx, *listen, *issuer, *credential); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, listen, issuer string) error {
-	v, err := verifier.Open(ctx, verifier.Config{Issuer: issuer, Audience: "api"})
+func run(ctx context.Context, listen, issuer, credential string) error {
+	v, err := verifier.Open(ctx, verifier.Config{Issuer: issuer, Audience: "api", CredentialFile: credential})
 	if err != nil {
 		return err
 	}
