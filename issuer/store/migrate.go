@@ -32,7 +32,7 @@ func migrate(ctx context.Context, d *Dialect, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("store: migrations: %w", err)
 	}
-	_, upErr := p.Up(ctx)
+	upErr := up(ctx, p)
 	current, target, err := p.GetVersions(ctx)
 	switch {
 	case err == nil && current > target:
@@ -43,4 +43,18 @@ func migrate(ctx context.Context, d *Dialect, db *sql.DB) error {
 		return fmt.Errorf("store: schema version: %w", err)
 	}
 	return nil
+}
+
+// migrationTries is how often a schema change is begun. Where nothing locks
+// out a second process (SQLite), the one that comes later finds the work done
+// in the middle of its own, and sees so when it looks again.
+const migrationTries = 3
+
+func up(ctx context.Context, p *goose.Provider) (err error) {
+	for range migrationTries {
+		if _, err = p.Up(ctx); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
 }

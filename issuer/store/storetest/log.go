@@ -270,15 +270,15 @@ func trimLog(t *testing.T, db Database) {
 
 	// Trimming and a new epoch in one transaction: the mark goes along.
 	db.Tick(t)
+	cut = read(t, st, (*store.Tx).Now)
+	db.Tick(t)
+	revokeIn(t, st, of(revocation.Token, "4"))
 	var begun store.Head
 	update(t, st, func(tx *store.Tx) error {
-		now, err := tx.Now()
-		if err != nil {
+		if _, err := tx.TrimLog(cut); err != nil {
 			return err
 		}
-		if _, err := tx.TrimLog(now); err != nil {
-			return err
-		}
+		var err error
 		begun, err = tx.NewEpoch()
 		return err
 	})
