@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,7 +138,10 @@ type GuardConfig struct {
 	// issuer is down. Default: none.
 	State string `yaml:"state" flag:"state"`
 	// File with the credential that "counterfoil client add --verifier" printed.
+	// It goes to the issuer, so that it is for one issuer only.
 	Credential string `yaml:"credential" flag:"credential"`
+	// The same for several issuers: URL of the issuer to file.
+	Credentials map[string]string `yaml:"credentials"`
 	// Take the token from our cookie too. A request with both is refused.
 	Cookies bool `yaml:"cookies" flag:"cookies"`
 	// Required "typ" of a token. Default: at+jwt.
@@ -253,7 +258,20 @@ func (c *GuardConfig) check() error {
 	if len(c.Listen) == 0 {
 		return misuse("guard: listen names no address")
 	}
+	if c.Credential != "" && len(c.Issuers) > 1 {
+		return misuse("guard: one credential must not go to several issuers: name each with its file in credentials")
+	}
+	for issuer := range c.Credentials {
+		if !slices.Contains(c.Issuers, issuer) {
+			return misuse("guard: credentials names %s, which is none of the issuers", issuer)
+		}
+	}
 	return nil
+}
+
+// credential is the file with what one issuer is shown.
+func (c *GuardConfig) credential(issuer string) string {
+	return cmp.Or(c.Credentials[issuer], c.Credential)
 }
 
 // redacted returns the configuration as it may be shown.

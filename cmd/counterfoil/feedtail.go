@@ -28,12 +28,15 @@ const maxFrame = 64 << 10
 func (a *app) feedTailCommand() *cobra.Command {
 	var (
 		issuer, credential string
-		machine            bool
+		machine, frames    bool
 	)
 	cmd := &cobra.Command{
 		Use: "tail --issuer URL", Short: "Print revocations as they come, each checked", Args: takes(),
 		Long: `Follow the feed from its head and print a line for each revocation: number, kind,
-handle and flags. A handle is a keyed hash: it does not tell who was revoked.`,
+handle and flags. A handle is a keyed hash: it does not tell who was revoked.
+
+With --frames the signed frames themselves are printed, one on a line. Kept in a
+file elsewhere, they are what counterfoil restored takes after a backup came back.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd.Flags(), "issuer"); err != nil {
 				return err
@@ -43,7 +46,12 @@ handle and flags. A handle is a keyed hash: it does not tell who was revoked.`,
 				return err
 			}
 			a.say("following epoch %d after number %d", t.at.Epoch, t.at.Seq)
-			err = t.follow(cmd.Context(), func(f *revocation.Frame) error { return a.printFrame(f, machine) })
+			err = t.follow(cmd.Context(), func(f *revocation.Frame, signed string) error {
+				if frames {
+					return a.printSigned(f, signed)
+				}
+				return a.printFrame(f, machine)
+			})
 			if cmd.Context().Err() != nil {
 				return nil // Ctrl-C is how a tail ends
 			}
@@ -53,7 +61,16 @@ handle and flags. A handle is a keyed hash: it does not tell who was revoked.`,
 	cmd.Flags().StringVar(&issuer, "issuer", "", "`URL` of the issuer (required)")
 	cmd.Flags().StringVar(&credential, "credential", "", "`FILE` from counterfoil client add --verifier")
 	cmd.Flags().BoolVar(&machine, "json", false, "print a JSON object for each revocation")
+	cmd.Flags().BoolVar(&frames, "frames", false, "print the signed frames themselves, without heartbeats")
 	return cmd
+}
+
+func (a *app) printSigned(f *revocation.Frame, signed string) error {
+	if len(f.Entries) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(a.stdout, signed)
+	return err
 }
 
 func (a *app) printFrame(f *revocation.Frame, machine bool) error {
@@ -215,7 +232,7 @@ func (t *tail) trust(ctx context.Context) error {
 }
 
 // follow reads the stream until it ends.
-func (t *tail) follow(ctx context.Context, frame func(*revocation.Frame) error) error {
+func (t *tail) follow(ctx context.Context, frame func(f *revocation.Frame, signed string) error) error {
 	after := strconv.FormatUint(t.at.Epoch, 10) + "." + strconv.FormatUint(t.at.Seq, 10)
 	resp, err := t.get(ctx, t.feed+"/tail?after="+after, "text/event-stream")
 	if err != nil {
@@ -237,7 +254,7 @@ func (t *tail) follow(ctx context.Context, frame func(*revocation.Frame) error) 
 			return errors.New("a frame does not continue the one before")
 		}
 		t.at = f.End()
-		if err := frame(f); err != nil {
+		if err := frame(f, data); err != nil {
 			return err
 		}
 	}

@@ -104,7 +104,7 @@ func openVerifiers(ctx context.Context, c *GuardConfig, log *slog.Logger) (map[s
 			return all, misuse("issuer %s is named twice", issuer)
 		}
 		v, err := verifier.Open(ctx, verifier.Config{
-			Issuer: issuer, Audience: c.Audience, Type: c.Type, CredentialFile: c.Credential,
+			Issuer: issuer, Audience: c.Audience, Type: c.Type, CredentialFile: c.credential(issuer),
 			StateDir: c.State, Cookies: c.Cookies, AllowPrivate: c.AllowPrivate, Log: log,
 		})
 		if err != nil {

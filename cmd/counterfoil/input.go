@@ -20,21 +20,24 @@ import (
 
 const (
 	maxInput     = 1 << 20   // bytes read from a file or from stdin
+	maxFrames    = 30 << 20  // bytes of a file with frames; the issuer takes little more
 	maxKeySet    = 256 << 10 // bytes of a key set from a URL
 	fetchTimeout = 10 * time.Second
 )
 
 // readInput reads a file, or stdin for "-".
-func (a *app) readInput(name string) ([]byte, error) {
+func (a *app) readInput(name string) ([]byte, error) { return a.readAtMost(name, maxInput) }
+
+func (a *app) readAtMost(name string, limit int64) ([]byte, error) {
 	if name == "-" {
-		return readBounded(a.stdin, "stdin")
+		return readBounded(a.stdin, "stdin", limit)
 	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, unreadable(name, err)
 	}
 	defer f.Close()
-	return readBounded(f, name)
+	return readBounded(f, name, limit)
 }
 
 // unreadable shortens what the system says about a file.
@@ -48,13 +51,13 @@ func unreadable(name string, err error) error {
 	return err
 }
 
-func readBounded(r io.Reader, name string) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+func readBounded(r io.Reader, name string, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxInput {
-		return nil, misuse("%s is larger than %d bytes", name, maxInput)
+	if int64(len(data)) > limit {
+		return nil, misuse("%s is larger than %d bytes", name, limit)
 	}
 	return data, nil
 }

@@ -46,7 +46,7 @@ func (a *app) readNewPassword(f *passwordFlags) (string, error) {
 }
 
 func (a *app) passwordFromStdin() (string, error) {
-	data, err := readBounded(a.stdin, "stdin")
+	data, err := readBounded(a.stdin, "stdin", maxInput)
 	if err != nil {
 		return "", err
 	}

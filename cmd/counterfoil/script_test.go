@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "mode": mode, "sub": sub,
 			"serve": runServe, "terminate": terminate, "address": address,
 			"logged": logged, "unlogged": unlogged, "ask": ask, "asksocket": askSocket,
+			"background": background, "finish": finish,
 		},
 	})
 }

@@ -196,3 +196,45 @@ func wantAnswer(ts *testscript.TestScript, client *http.Client, base string, arg
 	}
 	ts.Fatalf("%s answers %d, want %d", args[0], got, want)
 }
+
+// background starts a program whose output is wanted later, and waits until it
+// talks on stderr: background NAME PROGRAM ARGS...
+func background(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: background NAME PROGRAM ARGS...")
+	}
+	program, err := exec.LookPath(args[1])
+	ts.Check(err)
+	d := &daemon{cmd: exec.Command(program, args[2:]...), ready: make(chan string, 1), ended: make(chan struct{})}
+	out, err := os.Create(ts.MkAbs(args[0] + ".out"))
+	ts.Check(err)
+	defer out.Close()
+	d.cmd.Dir, d.cmd.Stdout = ts.Getenv("WORK"), out
+	stderr, err := d.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(d.cmd.Start())
+	daemons(ts)[args[0]] = d
+	go d.read(stderr)
+	poll(ts, args[0]+" says nothing", func() bool { return d.text() != "" })
+}
+
+// finish waits until a background program has written that many lines into
+// NAME.out, and ends it: finish NAME LINES
+func finish(ts *testscript.TestScript, neg bool, args []string) {
+	d := namedDaemon(ts, neg, args, 2)
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	poll(ts, args[0]+" did not write enough", func() bool { return strings.Count(ts.ReadFile(args[0]+".out"), "\n") >= want })
+	if code := d.stop(); code != 0 {
+		ts.Fatalf("exit code %d:\n%s", code, d.text())
+	}
+}
+
+// poll looks at another process until done, or for too long.
+func poll(ts *testscript.TestScript, problem string, done func() bool) {
+	for end := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("%s", problem)
+		}
+	}
+}
