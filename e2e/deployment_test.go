@@ -65,6 +65,29 @@ func (iss *issuerUnderTest) argv(t *testing.T) []string {
 	return append(argv, iss.args...)
 }
 
+// node starts a second issuer process for the same issuer: same database, same
+// secrets, another address.
+func (iss *issuerUnderTest) node(t *testing.T) *issuerUnderTest {
+	t.Helper()
+	other := *iss
+	other.data, other.port = filepath.Join(t.TempDir(), "data"), freePort(t)
+	if err := os.Mkdir(other.data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"kek.json", "notary.key"} {
+		data, err := os.ReadFile(filepath.Join(iss.data, secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(other.data, secret), data)
+	}
+	issuer := iss.url
+	other.url = fmt.Sprintf("http://127.0.0.1:%d", other.port)
+	other.process = start(t, "second issuer", nil, append(other.argv(t), "--issuer", issuer)...)
+	waitFor(t, other.process, "ready second issuer", ready(other.client, other.url+"/readyz"))
+	return &other
+}
+
 // start starts the issuer, again if it ran before, on the same data.
 func (iss *issuerUnderTest) start(t *testing.T) {
 	t.Helper()

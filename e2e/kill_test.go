@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/store/postgres/postgrestest"
 )
 
 const (
@@ -17,8 +19,28 @@ const (
 // Whatever was acknowledged must hold afterwards, at the issuer and at guards
 // that were never restarted.
 func TestKill(t *testing.T) {
-	iss := newIssuer(t, nil)
+	killAmid(t, newIssuer(t, nil))
+}
+
+// TestKillOnPostgreSQL is the same on a PostgreSQL, with a second issuer on it,
+// to which nothing happens and which has to know all that the first one
+// acknowledged.
+func TestKillOnPostgreSQL(t *testing.T) {
+	database := postgrestest.Start(t).Database(t)
+	iss := newIssuer(t, nil, "--store", database)
 	killAmid(t, iss)
+
+	other := iss.node(t)
+	revokedHere, alive := iss.signIn(t, "alice"), iss.signIn(t, "alice")
+	if err := iss.revokeSession(revokedHere.Refresh); err != nil {
+		t.Fatal(err)
+	}
+	if status, answer, err := other.refresh(revokedHere.Refresh); err != nil || answer.Error != "invalid_grant" {
+		t.Errorf("the other node renewed a revoked session: %d %q %v", status, answer.Error, err)
+	}
+	if status, answer, err := other.refresh(alive.Refresh); err != nil || status != http.StatusOK {
+		t.Errorf("the other node does not know a session: %d %q %v", status, answer.Error, err)
+	}
 }
 
 // An outcome is what the issuer acknowledged about one session.
