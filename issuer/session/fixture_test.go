@@ -50,6 +50,7 @@ func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 type fixture struct {
 	t      testing.TB
 	path   string
+	dial   func() (*store.Store, error)
 	clock  *clock
 	store  *store.Store
 	ring   *keyring.Keyring
@@ -83,22 +84,29 @@ func (l *logBuffer) String() string {
 
 func newFixture(t testing.TB, config func(*session.Config)) *fixture {
 	t.Helper()
-	f := &fixture{
-		t: t, path: t.TempDir() + "/issuer.db", clock: newClock(), log: new(logBuffer), config: config,
-		notary: notary.NewLocal(notary.Secret{1, 2, 3}),
+	f := &fixture{t: t, path: t.TempDir() + "/issuer.db", clock: newClock(), config: config}
+	f.dial = func() (*store.Store, error) {
+		return sqlite.Open(f.context(), f.path, sqlite.Config{Issuer: issuerURL, Now: f.clock.now, UnsafeNoSync: true})
 	}
+	f.begin()
+	return f
+}
+
+// begin opens a new store and puts alice into it.
+func (f *fixture) begin() {
+	f.t.Helper()
+	f.log, f.notary = new(logBuffer), notary.NewLocal(notary.Secret{1, 2, 3})
 	var err error
 	f.kek, err = jwk.Generate(jwk.Params{Algorithm: jwk.A256GCMKW})
 	f.check(err)
 	f.hasher, err = account.NewHasher(account.HasherConfig{Params: cheap, Waiting: 1000})
 	f.check(err)
 	f.open()
-	t.Cleanup(func() { f.store.Close() })
+	f.t.Cleanup(func() { f.store.Close() })
 
 	f.alice, err = f.hasher.NewUser(f.context(), account.Draft{Name: "alice", Password: password, Tenant: "acme"})
 	f.check(err)
 	f.update(func(tx *store.Tx) error { return tx.CreateUser(f.alice) })
-	return f
 }
 
 func (f *fixture) context() context.Context { return context.Background() }
@@ -114,7 +122,7 @@ func (f *fixture) check(err error) {
 func (f *fixture) open() {
 	f.t.Helper()
 	var err error
-	f.store, err = sqlite.Open(f.context(), f.path, sqlite.Config{Issuer: issuerURL, Now: f.clock.now, UnsafeNoSync: true})
+	f.store, err = f.dial()
 	f.check(err)
 	log := slog.New(slog.NewTextHandler(f.log, nil))
 	f.ring, err = keyring.Open(f.context(), f.store, keyring.Config{Issuer: issuerURL, KEK: f.kek, Now: f.clock.now, Log: log})

@@ -175,3 +175,23 @@ func ExampleParseRefresh() {
 	// 1 true refresh token (not shown)
 	// session: not a refresh token of this issuer
 }
+
+// A MAC key shorter than the hash is no key.
+func TestThreat40ShortRefreshKeyIsRefused(t *testing.T) {
+	for _, n := range []int{0, 16, 31} {
+		if _, err := session.NewRefresh(shortKeys(n), 1); err == nil {
+			t.Errorf("made under a key of %d bytes", n)
+		}
+		raw := make([]byte, 66)
+		raw[0] = 1
+		if _, err := session.ParseRefresh(shortKeys(n), session.SignRefresh(shortKeys(n), raw)); err == nil {
+			t.Errorf("taken under a key of %d bytes", n)
+		}
+	}
+}
+
+// shortKeys is a key of so many bytes.
+type shortKeys int
+
+func (k shortKeys) RefreshKey(byte) ([]byte, bool)    { return make([]byte, k), true }
+func (k shortKeys) CurrentRefreshKey() (byte, []byte) { return 0, make([]byte, k) }

@@ -464,3 +464,14 @@ func TestThreat136ForgedAccessTokenIsRefused(t *testing.T) {
 	}
 	f.refreshed(laptop, a.RefreshToken)
 }
+
+func rsqOf(t testing.TB, a answer) uint64 {
+	t.Helper()
+	var c struct {
+		RSQ uint64 `json:"rsq"`
+	}
+	if err := json.Unmarshal([]byte(payload(t, a.AccessToken)), &c); err != nil {
+		t.Fatal(err)
+	}
+	return c.RSQ
+}
