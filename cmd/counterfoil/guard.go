@@ -60,6 +60,7 @@ headers Auth-Subject, Auth-Client, Auth-Scope and Auth-Session.`,
 			if cfg.Guard.Audience == "" {
 				return misuse("--audience is required")
 			}
+			protectMemory(log) // it holds the key of the feed's handles
 			return serveGuard(cmd.Context(), &cfg.Guard, log)
 		},
 	}

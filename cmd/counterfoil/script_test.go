@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "mode": mode, "sub": sub,
 			"serve": runServe, "terminate": terminate, "address": address,
-			"logged": logged, "unlogged": unlogged, "ask": ask, "asksocket": askSocket,
+			"logged": logged, "limit": limit, "unlogged": unlogged, "ask": ask, "asksocket": askSocket,
 			"background": background, "finish": finish,
 		},
 	})

@@ -152,6 +152,16 @@ func unlogged(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// limit wants a regular expression in what the kernel says of a server's limits.
+func limit(ts *testscript.TestScript, neg bool, args []string) {
+	d := namedDaemon(ts, neg, args, 2)
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(d.cmd.Process.Pid) + "/limits")
+	ts.Check(err)
+	if !regexp.MustCompile(args[1]).Match(text) {
+		ts.Fatalf("no %s in\n%s", args[1], text)
+	}
+}
+
 // ask wants a status: ask guard /auth 401, or with a token from a file: ask guard /auth 200 token
 func ask(ts *testscript.TestScript, neg bool, args []string) {
 	namedDaemon(ts, neg, args, 3)
