@@ -410,6 +410,7 @@ func TestThreat133EmptyShards(t *testing.T) {
 		pass(time.Second)
 		// The feed key signs a snapshot of nothing, and the log is cut off.
 		held := v.Status().Head
+		o.shut()
 		o.revoke(revocation.Session, "gone-5")
 		o.set(func() {
 			o.snapshot = &revocation.SnapshotRef{Epoch: o.epoch, Seq: o.head(), C: o.link(o.head())}
@@ -421,7 +422,6 @@ func TestThreat133EmptyShards(t *testing.T) {
 			}
 			o.tail(w, r)
 		})
-		o.shut()
 		o.open()
 		pass(10 * time.Second)
 		if v.Status().Resyncs < 2 {
