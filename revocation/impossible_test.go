@@ -35,6 +35,9 @@ func TestThreat71FrameOfImpossibleLength(t *testing.T) {
 	}
 }
 
+// overflowSeconds is 1.3 s once it has become nanoseconds in 64 bits.
+const overflowSeconds = 18446744075
+
 func TestThreat133ManifestThatCannotBeTrue(t *testing.T) {
 	private, public := feedKey(t)
 	_, m, _ := sampleManifest(t)
@@ -57,9 +60,10 @@ func TestThreat133ManifestThatCannotBeTrue(t *testing.T) {
 		"no trust":                  {`"trust":"x.y.z"`, `"trust":""`},
 		"life 0":                    number(`"max_life"`, 900, 0),
 		"life of years":             number(`"max_life"`, 900, 1<<40),
-		"life that overflows":       number(`"max_life"`, 900, 1<<63),
+		"life that overflows":       number(`"max_life"`, 900, overflowSeconds),
 		"heartbeat 0":               number(`"heartbeat_ms"`, 250, 0),
 		"heartbeat of an hour":      number(`"heartbeat_ms"`, 250, 3_600_000),
+		"heartbeat that overflows":  number(`"heartbeat_ms"`, 250, 18446744073711),
 		"snapshot's epoch":          number(`"snapshot":{"epoch"`, s.Epoch, s.Epoch-1),
 		"snapshot ahead":            number(`"seq"`, s.Seq, s.Seq+1),
 		"snapshot before base":      number(`"seq"`, s.Seq, m.Base-1),
@@ -80,18 +84,19 @@ func TestThreat133TrustThatCannotBeTrue(t *testing.T) {
 	tokenKey, tokenPublic := generate(t, jwk.Params{Algorithm: jwk.ES256})
 	_, tagged := generate(t, jwk.Params{Algorithm: jwk.EdDSA, Limits: jwk.Limits{Tagged: true}})
 	for name, swap := range map[string][2]string{
-		"version 0":          {`"ver":5`, `"ver":0`},
-		"version above 2^53": {`"ver":5`, `"ver":9007199254740993`},
-		"no feed keys":       {jsonOf(t, r.feedPublic), ``},
-		"a token key":        {jsonOf(t, r.feedPublic), jsonOf(t, tokenPublic)},
-		"a tagged token key": {jsonOf(t, r.feedPublic), jsonOf(t, tagged)},
-		"a token key more":   {jsonOf(t, r.feedPublic), jsonOf(t, r.feedPublic) + "," + jsonOf(t, tokenPublic)},
-		"a private key more": {jsonOf(t, r.feedPublic), jsonOf(t, r.feedPublic) + "," + privateJSON(t, tokenKey)},
-		"an unknown key":     {jsonOf(t, r.feedPublic), jsonOf(t, r.feedPublic) + `,{"kty":"XYZ"}`},
-		"no handle keys":     {`"kfids":["k1"]`, `"kfids":[]`},
-		"nameless":           {`"kfids":["k1"]`, `"kfids":["k1",""]`},
-		"life 0":             {`"max_life":3600`, `"max_life":0`},
-		"life of years":      {`"max_life":3600`, `"max_life":1099511627776`},
+		"version 0":           {`"ver":5`, `"ver":0`},
+		"version above 2^53":  {`"ver":5`, `"ver":9007199254740993`},
+		"no feed keys":        {jsonOf(t, r.feedPublic), ``},
+		"a token key":         {jsonOf(t, r.feedPublic), jsonOf(t, tokenPublic)},
+		"a tagged token key":  {jsonOf(t, r.feedPublic), jsonOf(t, tagged)},
+		"a token key more":    {jsonOf(t, r.feedPublic), jsonOf(t, r.feedPublic) + "," + jsonOf(t, tokenPublic)},
+		"a private key more":  {jsonOf(t, r.feedPublic), jsonOf(t, r.feedPublic) + "," + privateJSON(t, tokenKey)},
+		"an unknown key":      {jsonOf(t, r.feedPublic), jsonOf(t, r.feedPublic) + `,{"kty":"XYZ"}`},
+		"no handle keys":      {`"kfids":["k1"]`, `"kfids":[]`},
+		"nameless":            {`"kfids":["k1"]`, `"kfids":["k1",""]`},
+		"life 0":              {`"max_life":3600`, `"max_life":0`},
+		"life of years":       {`"max_life":3600`, `"max_life":1099511627776`},
+		"life that overflows": {`"max_life":3600`, fmt.Sprintf(`"max_life":%d`, uint64(overflowSeconds))},
 	} {
 		refusesPayload(t, r.root, revocation.TrustType, token, name, swap, func(bad string) error {
 			_, err := revocation.OpenTrust(r.rootPublic, issuer, bad)
