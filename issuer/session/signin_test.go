@@ -115,6 +115,22 @@ func TestSignInAnswer(t *testing.T) {
 	}
 }
 
+// The members are those that a client is promised, also when nothing is granted.
+func TestSignInMembers(t *testing.T) {
+	f := newFixture(t, nil)
+	for cookies, want := range map[string][]string{
+		"false": {"access_token", "refresh_token", "token_type", "expires_in", "scope", "session_id"},
+		"true":  {"token_type", "expires_in", "scope", "session_id"},
+	} {
+		res := f.do(laptop.json("/sign-in", `{"username":"alice","password":"`+password+`","cookies":`+cookies+`}`))
+		body, err := io.ReadAll(res.Body)
+		f.check(err)
+		if got := names(t, string(body)); !slices.Equal(got, want) {
+			t.Errorf("cookies %s: members %v", cookies, got)
+		}
+	}
+}
+
 func TestSignInRefuses(t *testing.T) {
 	f := newFixture(t, nil)
 	body := func(more string) string { return `{"username":"alice","password":"` + password + `"` + more + `}` }
