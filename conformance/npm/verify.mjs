@@ -2,7 +2,10 @@
 // and prints its claims. Exits 1 with the error's code when it is refused.
 //
 //   node verify.mjs ISSUER AUDIENCE TOKEN
-import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { webcrypto } from 'node:crypto'
+
+globalThis.crypto ??= webcrypto // Node 18, which is Debian's, has it here only
+const { createRemoteJWKSet, jwtVerify } = await import('jose')
 
 const [issuer, audience, token] = process.argv.slice(2)
 const metadata = await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json()
