@@ -98,6 +98,11 @@ func rsaPrivate(pub *rsa.PublicKey, w rsaNumbers) (*rsa.PrivateKey, error) {
 	case 0:
 	case 5: // RFC 7518, Section 6.3.2: all or none
 		priv.Primes = []*big.Int{new(big.Int).SetBytes(w.p), new(big.Int).SetBytes(w.q)}
+		// Before anything else: the work of crypto/rsa grows with the cube of
+		// what is said to be a prime, and only the modulus has a bound.
+		if new(big.Int).Mul(priv.Primes[0], priv.Primes[1]).Cmp(priv.N) != 0 {
+			return nil, malformed("p and q are not the factors of n")
+		}
 	default:
 		return nil, malformed("some of p, q, dp, dq, qi without the others")
 	}

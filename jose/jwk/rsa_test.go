@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"math/big"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil/jose/jwk"
 )
@@ -104,6 +105,25 @@ func TestThreat114RSAPrivateNumbers(t *testing.T) {
 	refuse(t, f.without("d").with("oth", nil), jwk.ErrMalformed)
 	swapped := f.with("p", f["q"]).with("q", f["p"])
 	refuse(t, swapped, jwk.ErrMalformed) // dp, dq and qi are those of the old order
+}
+
+// The work of a refusal must not grow with numbers that are not the key's.
+// crypto/rsa alone takes minutes over these.
+func TestThreat114RSAPrimesBeyondTheModulus(t *testing.T) {
+	f := rsaJWK().with("alg", "RS256")
+	long := make([]byte, 3000)
+	rand.Read(long)
+	long[0] |= 0x80
+	long[len(long)-1] |= 1
+	n, one := f.bytes(t, "n"), []byte{1}
+	began := time.Now()
+	for _, primes := range [][2][]byte{{long, long}, {long, f.bytes(t, "q")}, {f.bytes(t, "p"), long}, {n, n}, {n, one}, {one, n}, {n, {0}}, {{0}, n}} {
+		refuse(t, f.withBytes("p", primes[0]).withBytes("q", primes[1]), jwk.ErrMalformed)
+	}
+	const limit = 5 * time.Second // milliseconds, were the machine idle
+	if took := time.Since(began); took > limit {
+		t.Errorf("took %v", took)
+	}
 }
 
 func TestThreat114RSAPrivateExponent(t *testing.T) {
