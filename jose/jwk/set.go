@@ -80,7 +80,8 @@ func NewSet(keys ...*Key) (*Set, error) {
 // ParseSet reads a set of public keys. A key that is private or symmetric, of an
 // unknown kind, without an algorithm, weak or broken is left out and listed by
 // [Set.Skipped]. A text that is no set, is larger than [MaxSet] or has more than
-// [MaxKeys] keys, or in which two keys share a kid, is refused as a whole.
+// [MaxKeys] keys, or in which two keys share a kid, is refused as a whole. Keys
+// for encryption that are left out may share theirs.
 func ParseSet(data []byte) (*Set, error) { return ParseSetAs(data, Params{}) }
 
 // ParseSetAs is [ParseSet] for an issuer that publishes keys without "alg":
@@ -136,17 +137,19 @@ func parseSet(data []byte, build func(object) (*Key, error)) (*Set, error) {
 	var keys []*Key
 	var skipped []Skipped
 	seen := map[string]bool{}
-	for i, entry := range entries {
-		kid, key, err := parseEntry(entry, build)
-		if kid != "" && seen[kid] { // also beside a key that is left out
-			return nil, ErrDuplicate
+	for i, data := range entries {
+		e := parseEntry(data, build)
+		if e.kid != "" && !e.encrypts {
+			if seen[e.kid] { // also beside a key that is left out
+				return nil, ErrDuplicate
+			}
+			seen[e.kid] = true
 		}
-		seen[kid] = true
-		if err != nil {
-			skipped = append(skipped, Skipped{Index: i, KeyID: kid, Err: err})
+		if e.err != nil {
+			skipped = append(skipped, Skipped{Index: i, KeyID: e.kid, Err: e.err})
 			continue
 		}
-		keys = append(keys, key)
+		keys = append(keys, e.key)
 	}
 	s, err := NewSet(keys...)
 	if err != nil {
@@ -156,22 +159,35 @@ func parseSet(data []byte, build func(object) (*Key, error)) (*Set, error) {
 	return s, nil
 }
 
-// parseEntry reads one element of "keys". It returns the kid also of a key that
-// it cannot make.
-func parseEntry(data jsontext.Value, build func(object) (*Key, error)) (kid string, key *Key, err error) {
+// An entry is one element of "keys".
+type entry struct {
+	kid string // also of a key that is left out
+	key *Key   // nil: left out
+	err error  // why
+
+	// encrypts is set for a key that is left out and says that it is for
+	// encryption. It is in nobody's way: some issuers derive the kid from the
+	// numbers alone, and publish one key pair under it for each use.
+	encrypts bool
+}
+
+func parseEntry(data jsontext.Value, build func(object) (*Key, error)) (e entry) {
 	j, err := parseObject(data)
 	if err != nil {
-		return "", nil, err
+		return entry{err: err}
 	}
-	kid, err = j.text("kid")
-	if err != nil {
-		return "", nil, err
+	if e.kid, e.err = j.text("kid"); e.err != nil {
+		return e
 	}
 	if len(data) > MaxKey {
-		return kid, nil, malformed("too large")
+		e.err = malformed("too large")
+		return e
 	}
-	key, err = build(j)
-	return kid, key, err
+	if e.key, e.err = build(j); e.err != nil {
+		use, err := j.text("use")
+		e.encrypts = err == nil && use == "enc"
+	}
+	return e
 }
 
 // setEntries returns the elements of "keys".

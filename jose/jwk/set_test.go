@@ -100,6 +100,41 @@ func TestThreat34DuplicateKeyID(t *testing.T) {
 	}
 }
 
+// Keycloak derives the kid from the numbers, so that one key pair for both uses
+// is in its set twice under one name. The half that encrypts verifies nothing.
+func TestSetWithOneKeyIDForBothUses(t *testing.T) {
+	rs := generated(t, jwk.RS256).public().with("kid", "x").with("use", "sig")
+	for what, enc := range map[string]fields{
+		"RSA-OAEP":    rs.with("use", "enc").with("alg", "RSA-OAEP"),
+		"without alg": rs.with("use", "enc").without("alg"),
+		"ECDH-ES":     generated(t, jwk.ES256).public().with("kid", "x").with("use", "enc").with("alg", "ECDH-ES"),
+	} {
+		for _, keys := range [][]any{{rs, enc}, {enc, rs}, {enc, rs, enc}} {
+			s, err := jwk.ParseSet(setOf(t, keys...))
+			if err != nil || s.Len() != 1 || len(s.Skipped()) != len(keys)-1 {
+				t.Errorf("%s: %v, %v", what, s, err)
+				continue
+			}
+			if k, err := s.Find("x", "RS256"); err != nil || k.Algorithm() != jwk.RS256 {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if _, err := jwk.ParseSet(setOf(t, rs, enc, rs)); err != jwk.ErrDuplicate {
+			t.Errorf("%s, and two that sign: %v", what, err)
+		}
+	}
+	// What is in use is never excused, and neither is a use that says nothing.
+	kek := generated(t, jwk.A256GCMKW).with("kid", "x")
+	if _, err := jwk.ParsePrivateSet(setOf(t, kek, rs)); err != jwk.ErrDuplicate {
+		t.Errorf("a key that wraps: %v", err)
+	}
+	for _, use := range []any{nil, "", "ENC", 1, []any{"enc"}} {
+		if _, err := jwk.ParseSet(setOf(t, rs, rs.with("use", use))); err != jwk.ErrDuplicate {
+			t.Errorf("use %v: %v", use, err)
+		}
+	}
+}
+
 func TestThreat41PrivateKeyInPublicSet(t *testing.T) {
 	good := generated(t, jwk.ES256).public().with("kid", "good")
 	for _, alg := range all {
