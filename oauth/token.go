@@ -18,7 +18,7 @@ type TokenResponse struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int64  `json:"expires_in"` // seconds
-	Scope        string `json:"scope"` // always there: what was granted, possibly nothing
+	Scope        string `json:"scope"`      // always there: what was granted, possibly nothing
 	SessionID    string `json:"session_id,omitempty"`
 }
 

@@ -112,6 +112,9 @@ func TestThreat130OneTokenInOnePlace(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.Status, got.Error)
 		}
 	}
+	if got := f.ask(bearing(renew(refresh), a.AccessToken)); got.Status != http.StatusBadRequest || got.Error != "invalid_request" {
+		t.Errorf("/token with header and cookie: %d %s", got.Status, got.Error)
+	}
 	if got := f.ask(raw("Bearer " + a.RefreshToken)); got.Status != http.StatusUnauthorized || got.Error != "invalid_token" {
 		t.Errorf("a refresh token as bearer: %d %s", got.Status, got.Error)
 	}

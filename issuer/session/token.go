@@ -31,15 +31,11 @@ func (e *tokenEndpoint) Handle(w http.ResponseWriter, r *http.Request) error {
 			Status: http.StatusBadRequest, Code: oauth.UnsupportedGrantType, Description: "only refresh_token is supported",
 		}
 	}
-	// Sessions belong to a public client, which has nothing to authenticate with.
-	if len(r.Header.Values("Authorization")) > 0 {
-		return &serve.Error{
-			Status: http.StatusUnauthorized, Code: oauth.InvalidClient,
-			Description: "this client does not authenticate", Challenge: "Basic",
-		}
-	}
 	token, fromCookie, err := refreshTokenOf(r, form)
 	if err != nil {
+		return err
+	}
+	if err := noAuthorization(r, fromCookie); err != nil {
 		return err
 	}
 	out, err := e.renew(r, token, form)
@@ -47,6 +43,21 @@ func (e *tokenEndpoint) Handle(w http.ResponseWriter, r *http.Request) error {
 		return e.forget(w, fromCookie, err)
 	}
 	return out.answer(w, fromCookie)
+}
+
+// noAuthorization refuses an Authorization header: sessions belong to a public
+// client, which has nothing to authenticate with.
+func noAuthorization(r *http.Request, fromCookie bool) error {
+	switch {
+	case len(r.Header.Values("Authorization")) == 0:
+		return nil
+	case fromCookie:
+		return badRequest("credentials came in a header and in a cookie")
+	}
+	return &serve.Error{
+		Status: http.StatusUnauthorized, Code: oauth.InvalidClient,
+		Description: "this client does not authenticate", Challenge: "Basic",
+	}
 }
 
 // forget takes cookies away that will never be good again.
