@@ -60,7 +60,8 @@ func (r Route) permits(tok *jwt.Token[Access]) error {
 			}
 		}
 	}
-	if len(r.Roles) > 0 && !slices.ContainsFunc(r.Roles, func(role string) bool { return slices.Contains(access.Roles, role) }) {
+	has := func(role string) bool { return slices.Contains(access.Roles, role) }
+	if len(r.Roles) > 0 && !slices.ContainsFunc(r.Roles, has) {
 		return ErrRole
 	}
 	return nil

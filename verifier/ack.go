@@ -57,7 +57,9 @@ func (f *feed) acknowledge(ctx context.Context) {
 	var keys string
 	var last time.Time
 	for {
-		if now := f.keys.digest(); f.lookup.Load() != nil && (f.moving.Swap(false) || now != keys || time.Since(last) >= ackEvery) {
+		now := f.keys.digest()
+		due := now != keys || time.Since(last) >= ackEvery
+		if f.lookup.Load() != nil && (f.moving.Swap(false) || due) {
 			keys, last = now, time.Now()
 			if err := f.post(ctx, acknowledgement{}); err != nil && ctx.Err() == nil {
 				f.counts.ackErrors.Add(1)

@@ -60,6 +60,18 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 		})
+		b.Run(string(alg)+"/lookup", func(b *testing.B) {
+			tok, err := v.Verify(context.Background(), token)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := verifier.Lookup(context.Background(), v, tok); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 		b.Run(string(alg)+"/verifier parallel", func(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {

@@ -148,8 +148,9 @@ func (c *Config) policy() jwt.Policy {
 type credential struct{ name, secret string }
 
 func parseCredential(s string) (credential, error) {
-	name, secret, ok := strings.Cut(strings.TrimSpace(s), ":")
-	if !ok || name == "" || secret == "" || len(s) > maxCredential || strings.ContainsFunc(strings.TrimSpace(s), unicode.IsControl) {
+	s = strings.TrimSpace(s)
+	name, secret, _ := strings.Cut(s, ":")
+	if name == "" || secret == "" || len(s) > maxCredential || strings.ContainsFunc(s, unicode.IsControl) {
 		return credential{}, errors.New("verifier: a credential is NAME:SECRET on one line")
 	}
 	return credential{name, secret}, nil

@@ -115,10 +115,12 @@ func TestThreat96WithdrawnKey(t *testing.T) {
 
 func TestThreat97HostileKeySet(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
-		"html":         func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
-		"too large":    func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat(" ", 300<<10)) },
-		"hanging":      hang,
-		"to http":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://id.example/keys", 307) },
+		"html":      func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
+		"too large": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat(" ", 300<<10)) },
+		"hanging":   hang,
+		"to http": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://id.example/keys", http.StatusTemporaryRedirect)
+		},
 		"server error": broken,
 	} {
 		t.Run(name, func(t *testing.T) {

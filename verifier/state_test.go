@@ -138,7 +138,7 @@ func TestThreat74ColdStartFromDisk(t *testing.T) {
 		}
 	})
 	files := 0
-	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
 		info, err := d.Info()
 		if err != nil {
 			t.Fatal(err)

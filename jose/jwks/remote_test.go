@@ -295,15 +295,17 @@ func TestThreat97Hostile(t *testing.T) {
 				}
 			}
 		},
-		"no answer":        func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		"redirect to http": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://id.example/", 302) },
-		"html":             serve("<!doctype html><title>Sign in</title>"),
-		"empty":            serve(""),
-		"not an object":    serve(`[]`),
-		"no keys":          serve(`{}`),
-		"cut off":          serve(`{"keys":[{"kty":"EC"`),
-		"server error":     down,
-		"no content":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"no answer": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"redirect to http": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://id.example/", http.StatusFound)
+		},
+		"html":          serve("<!doctype html><title>Sign in</title>"),
+		"empty":         serve(""),
+		"not an object": serve(`[]`),
+		"no keys":       serve(`{}`),
+		"cut off":       serve(`{"keys":[{"kty":"EC"`),
+		"server error":  down,
+		"no content":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		"stray 304": func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusPartialContent)
 		},
