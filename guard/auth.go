@@ -53,15 +53,27 @@ func (g *Guard) check(r *http.Request) (*jwt.Token[verifier.Access], error) {
 	return g.choose(asked).CheckRequest(asked, route)
 }
 
-// carriesReserved looks for spellings with underscores too: CGI and what comes
-// after it read Auth_Subject and Auth-Subject as one variable.
+// carriesReserved looks for other spellings too: what comes after CGI reads
+// Auth_Subject, Auth.Subject and Auth-Subject as one.
 func (g *Guard) carriesReserved(h http.Header) bool {
 	for name := range h {
-		if slices.Contains(g.reserved, http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))) {
+		if slices.Contains(g.reserved, variable(name)) {
 			return true
 		}
 	}
 	return false
+}
+
+// variable returns one spelling for all headers that CGI (RFC 3875, Section
+// 4.1.18) and its imitators make one variable of: they turn what is neither
+// letter nor digit into an underscore.
+func variable(header string) string {
+	return http.CanonicalHeaderKey(strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' {
+			return r
+		}
+		return '-'
+	}, header))
 }
 
 // choose finds the verifier by what the token says of itself. That is no more

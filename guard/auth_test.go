@@ -145,7 +145,7 @@ func TestReservedHeaders(t *testing.T) {
 		header string
 		status int
 	}{
-		{"X-User", 400}, {"x-user", 400}, {"X_User", 400}, {"x_USER", 400},
+		{"X-User", 400}, {"x-user", 400}, {"X_User", 400}, {"x_USER", 400}, {"X.User", 400}, {"x.user", 400},
 		{"Auth-Client", 400}, {"Auth_Client", 400}, {"Auth-Scope", 400}, {"Auth-Session", 400}, {"Auth-Status", 400},
 		{"Auth-Subject", 200}, // under another name here, so that this one means nothing
 		{"X-Users", 200},
@@ -156,6 +156,17 @@ func TestReservedHeaders(t *testing.T) {
 			header[tt.header] = []string{""} // an empty one too
 			wantStatus(t, asked(h, "GET", "/", header), tt.status)
 		})
+	}
+}
+
+// A name with an underscore in the configuration is as reserved as any other.
+func TestReservedHeaderWithUnderscore(t *testing.T) {
+	iss := issuertest.New(t)
+	h := oneGuard(t, iss, guard.Config{Headers: guard.Headers{Subject: "X_User"}})
+	for _, name := range []string{"X_User", "X-User", "X_user"} {
+		header := bearerToken(iss.Mint(t, nil))
+		header[name] = []string{"root"}
+		wantStatus(t, asked(h, "GET", "/", header), 400)
 	}
 }
 

@@ -33,9 +33,13 @@ func (h Headers) withDefaults() Headers {
 	}
 }
 
-// reserved are the headers that only a guard may set.
+// reserved are the headers that only a guard may set, as [variable] spells them.
 func (h Headers) reserved() []string {
-	return []string{StatusHeader, h.Subject, h.Client, h.Scope, h.Session}
+	names := []string{StatusHeader, h.Subject, h.Client, h.Scope, h.Session}
+	for i, name := range names {
+		names[i] = variable(name)
+	}
+	return names
 }
 
 // Config says what a Guard asks. Verifiers is required.

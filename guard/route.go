@@ -60,10 +60,14 @@ func (rs routes) find(r *http.Request) (verifier.Route, error) {
 
 // isAmbiguous reports whether a path has parts that some programs resolve and
 // others do not: dot segments, empty segments, encoded slashes, backslashes,
-// parameters after a semicolon.
+// parameters after a semicolon, what looks like the end of the path, and control
+// characters.
 func isAmbiguous(u *url.URL) bool {
 	p := u.Path
-	if strings.ContainsAny(p, "\\;\x00") || strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
+	if strings.ContainsAny(p, "\\;?#") || strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
+		return true
+	}
+	if strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return true
 	}
 	return path.Clean(p) != strings.TrimSuffix(p, "/") && p != "/"
@@ -85,7 +89,9 @@ func original(r *http.Request) (*http.Request, error) {
 	asked.URL = new(url.URL)
 	if uri := r.Header.Get("X-Forwarded-Uri"); uri != "" {
 		u, err := url.ParseRequestURI(uri)
-		if err != nil {
+		// No client sends a fragment. nginx takes one, serves what stands before it
+		// and passes it on; url.ParseRequestURI reads it as a part of the path.
+		if err != nil || strings.Contains(uri, "#") {
 			return nil, &requestError{"X-Forwarded-Uri is not a URI"}
 		}
 		asked.URL = u

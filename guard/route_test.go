@@ -28,8 +28,10 @@ func TestRoutes(t *testing.T) {
 		{"/admin", 403}, {"/admin/", 403}, {"/admin/users?x=/orders", 403}, {"/%61dmin", 403}, {"/admin/openx", 403},
 		{"/admin/open", 200}, {"/admin/open/x", 200},
 		{"/x/../admin", 400}, {"/x/%2e%2e/admin", 400}, {"//admin", 400}, {"/./admin", 400}, {"/x/..%2fadmin", 400},
-		{"/x%2F..%2Fadmin", 400}, {"/admin;x=1", 400}, {"/x\\..\\admin", 400}, {"/admin/open/../users", 400},
+		{"/admin%2Fopen", 400}, {"/admin/open%2fx", 400}, {"/x%2F..%2Fadmin", 400}, {"/admin;x=1", 400}, {"/x\\..\\admin", 400}, {"/admin/open/../users", 400},
 		{"", 400}, {"admin", 400}, {"/%zz", 400},
+		{"/admin#x", 400}, {"/admin#", 400}, {"/admin%23x", 400}, {"/#/admin", 400}, {"/orders?q=#", 400}, {"/orders?q=%23", 200},
+		{"/admin%0a", 400}, {"/admin%09", 400}, {"/admin%7f", 400},
 	}
 	for _, tt := range tests {
 		t.Run(tt.uri, func(t *testing.T) {
@@ -52,11 +54,11 @@ func FuzzRoute(f *testing.F) {
 	}
 	h := g.Handler()
 	token := iss.Mint(f, issuertest.Claims{"scope": "read"})
-	for _, uri := range []string{"/admin", "/x/..%2fadmin", "//admin", "/%61dmin", "http://h/admin", "/admin?", "/a/%2e%2e/admin", "/\\admin"} {
+	for _, uri := range []string{"/admin", "/x/..%2fadmin", "//admin", "/%61dmin", "http://h/admin", "/admin?", "/a/%2e%2e/admin", "/\\admin", "/admin#x"} {
 		f.Add(uri)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
-		if !strings.HasPrefix(uri, "/") || strings.ContainsAny(uri, "\r\n#") {
+		if !strings.HasPrefix(uri, "/") || strings.ContainsAny(uri, "\r\n") {
 			return // no proxy has such a request line
 		}
 		w := asked(h, "GET", uri, bearerToken(token))
@@ -68,7 +70,8 @@ func FuzzRoute(f *testing.F) {
 
 // leadsToAdmin reads a URI as sloppily as some programs do.
 func leadsToAdmin(uri string) bool {
-	p, _, _ := strings.Cut(uri, "?")
+	p, _, _ := strings.Cut(uri, "#")
+	p, _, _ = strings.Cut(p, "?")
 	for range 2 {
 		clean := path.Clean("/" + strings.ReplaceAll(p, "\\", "/"))
 		if clean == "/admin" || strings.HasPrefix(clean, "/admin/") {
