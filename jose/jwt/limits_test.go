@@ -38,7 +38,12 @@ func TestLimitsTenant(t *testing.T) {
 		refuseLimit(t, policy(), key, "tenant", mint(t, key, good().with("tenant", tenant).String()))
 	}
 	for _, tenant := range []string{"null", "1", `["a"]`} {
-		refuseClaim(t, policy(), key, "tenant", mint(t, key, good().with("tenant", tenant).String()))
+		refuseLimit(t, policy(), key, "tenant", mint(t, key, good().with("tenant", tenant).String()))
+	}
+	// To whom the key sets no limit, the claim is like any that is not registered.
+	free := newKey(t, jwk.HS256)
+	for _, tenant := range []string{"null", "42", `["a"]`, `{"id":"a"}`, "true", `"a"`} {
+		accept(t, policy(), free, mint(t, free, good().with("tenant", tenant).String()))
 	}
 }
 
