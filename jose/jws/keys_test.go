@@ -3,6 +3,8 @@ package jws_test
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -114,4 +116,32 @@ func segments(t testing.TB, token string) (header, payload, signature string) {
 		t.Fatalf("%d segments", len(s))
 	}
 	return s[0], s[1], s[2]
+}
+
+// A token that is only parsed is still somebody's: printing what holds it must
+// not print it.
+func TestTokensDoNotPrint(t *testing.T) {
+	key := newKey(t, jwk.HS256)
+	token := craft(t, key, hello, "payload")
+	u, err := jws.Parse(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := accept(t, key, token)
+	var out strings.Builder
+	text, lines := slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))
+	for _, holder := range []any{u, *u, []*jws.Unverified{u}, struct{ U *jws.Unverified }{u}, struct{ U jws.Unverified }{*u}, m, *m} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&out, verb+"\n", holder)
+		}
+		text.Info("m", "token", holder)
+		lines.Info("m", "token", holder)
+	}
+	h, p, s := segments(t, token)
+	sig := u.Signature()[:4]
+	for _, part := range []string{h, p, s, fmt.Sprintf("%x", sig), strings.Trim(fmt.Sprint(sig), "[]")} {
+		if strings.Contains(out.String(), part) {
+			t.Errorf("%q is printed: %.300s", part, out.String())
+		}
+	}
 }

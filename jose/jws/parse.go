@@ -1,6 +1,8 @@
 package jws
 
 import (
+	"fmt"
+	"io"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -66,6 +68,10 @@ func split(token string) (header, payload, signature string, err error) {
 	}
 	return header, payload, signature, nil
 }
+
+// Format implements [fmt.Formatter]: no verb prints the token, which may well be
+// good, so that one in a log or in an error gives nothing away.
+func (u Unverified) Format(s fmt.State, _ rune) { io.WriteString(s, "jws.Unverified") }
 
 // UnverifiedHeader returns the header. It may come from anybody.
 func (u *Unverified) UnverifiedHeader() Header { return u.header }

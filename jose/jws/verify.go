@@ -1,6 +1,11 @@
 package jws
 
-import "github.com/counterfoil/counterfoil/jose/jwk"
+import (
+	"fmt"
+	"io"
+
+	"github.com/counterfoil/counterfoil/jose/jwk"
+)
 
 // A Message is a payload whose signature has been verified. Only Verify makes
 // one.
@@ -43,6 +48,9 @@ func (u *Unverified) Verify(keys jwk.Source) (*Message, error) {
 	rememberHeader(u)
 	return &Message{token: u, key: key}, nil
 }
+
+// Format implements [fmt.Formatter] as [Unverified.Format] does.
+func (m Message) Format(s fmt.State, _ rune) { io.WriteString(s, "jws.Message") }
 
 // Header returns the protected header.
 func (m *Message) Header() Header { return m.token.header }

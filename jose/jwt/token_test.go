@@ -2,7 +2,10 @@ package jwt_test
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +98,27 @@ func TestUnverified(t *testing.T) {
 		u, err := jwt.ParseUnverified(mint(t, key, good().with("iss", iss).String()))
 		if err != nil || u.UnverifiedIssuer() != "" {
 			t.Errorf("%s: %v", iss, err)
+		}
+	}
+}
+
+// Neither a token that verifies nor one that is only parsed prints itself.
+func TestTokensDoNotPrint(t *testing.T) {
+	key := newKey(t, jwk.ES256)
+	token := mint(t, key, good().String())
+	u := must(jwt.ParseUnverified(token))
+	tok := accept(t, policy(), key, token)
+	var out strings.Builder
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	for _, holder := range []any{u, *u, []*jwt.Unverified{u}, struct{ U *jwt.Unverified }{u}, tok, *tok, []*jwt.Token[none]{tok}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&out, verb+"\n", holder)
+		}
+		log.Info("m", "token", holder)
+	}
+	for segment := range strings.SplitSeq(token, ".") {
+		if strings.Contains(out.String(), segment) {
+			t.Errorf("%.20s… is printed", segment)
 		}
 	}
 }

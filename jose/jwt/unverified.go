@@ -1,6 +1,9 @@
 package jwt
 
 import (
+	"fmt"
+	"io"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/counterfoil/counterfoil/jose/jws"
@@ -27,6 +30,9 @@ func ParseUnverified(token string) (*Unverified, error) {
 	}
 	return &Unverified{token: u, claims: claims}, nil
 }
+
+// Format implements [fmt.Formatter]: no verb prints the token.
+func (u Unverified) Format(s fmt.State, _ rune) { io.WriteString(s, "jwt.Unverified") }
 
 // UnverifiedHeader returns the header. It may come from anybody.
 func (u *Unverified) UnverifiedHeader() jws.Header { return u.token.UnverifiedHeader() }
