@@ -330,3 +330,24 @@ func TestThreat136ForgedTokenAtAdministration(t *testing.T) {
 		t.Errorf("the genuine token: %d", got)
 	}
 }
+
+// An ordinary revocation of the key that goes on signing ends what it has signed
+// until then, here as at every verifier.
+func TestThreat62RevokedKeyAtAdministration(t *testing.T) {
+	n := newNode(t)
+	root := n.addUser(t, "root", "admin")
+	forIssuer := fmt.Sprintf(`,"audience":%q,"scope":"admin"`, n.ring.Issuer())
+	_, before := n.signIn(t, root, forIssuer)
+	signer, err := n.ring.Signer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.revoke(t, "key", signer.Key().KeyID())
+	_, after := n.signIn(t, root, forIssuer)
+	if got := n.get(t, "/admin/users", "Authorization: Bearer "+before.AccessToken).status; got != 401 {
+		t.Errorf("a token from before the revocation: %d", got)
+	}
+	if got := n.get(t, "/admin/users", "Authorization: Bearer "+after.AccessToken).status; got != 200 {
+		t.Errorf("a token from after it: %d", got)
+	}
+}

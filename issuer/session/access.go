@@ -34,8 +34,8 @@ var (
 
 // VerifyAccess verifies an access token of this issuer, whatever its audience:
 // signature, time and tag, and then in the store that its key signs or has
-// signed and that neither its session nor its user, client or tenant was revoked
-// after it was made. It is for the issuer's own endpoints.
+// signed and that neither its session nor its user, client, tenant or key was
+// revoked after it was made. It is for the issuer's own endpoints.
 func (s *Server) VerifyAccess(ctx context.Context, token string) (*jwt.Token[Access], error) {
 	tok, err := s.genuine(token)
 	if err != nil {
@@ -86,6 +86,9 @@ func (s *Server) stands(tx *store.Tx, tok *jwt.Token[Access]) error {
 		return err
 	}
 	revoked, err := tx.TokenRevoked(s.entry(revocation.Token, tok.ID()), c.SessionID)
+	if err == nil && !revoked {
+		revoked, err = tx.KeyRevokedAfter(c.RSQ, s.entry(revocation.Key, tok.Key().KeyID()))
+	}
 	if err == nil && revoked {
 		return store.ErrRevoked
 	}

@@ -1,6 +1,10 @@
 package store
 
-import "time"
+import (
+	"time"
+
+	"github.com/counterfoil/counterfoil/revocation"
+)
 
 // A KeyState is where a key is in its life; it only ever goes forward.
 type KeyState string
@@ -95,4 +99,14 @@ func (tx *Tx) Secrets(name string) ([]SecretRow, error) {
 		[]any{name}, func(s *SecretRow) []any {
 			return []any{text{&s.Name}, text{&s.ID}, text{&s.Sealed}, millis{&s.Created}}
 		})
+}
+
+// KeyRevokedAfter reports whether the log holds an ordinary entry of the key e
+// stands for with a number above rsq. It is for the issuer's own endpoints, which
+// have no table; a killed key tells by its state.
+func (tx *Tx) KeyRevokedAfter(rsq uint64, e revocation.Entry) (bool, error) {
+	var n uint64
+	err := tx.row("SELECT count(*) FROM log WHERE seq > $1 AND kind = $2 AND handle = $3 AND flags & $4 = 0",
+		[]any{int64(rsq), int64(revocation.Key), int64(e.Handle), int64(revocation.Quarantine)}, number{&n})
+	return n > 0, err
 }
