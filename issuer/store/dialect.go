@@ -21,6 +21,7 @@ type Dialect struct {
 	BeginUpdate string // begins a transaction that writes
 	BeginView   string // begins a read-only transaction with one snapshot for all its statements
 	Lock        string // follows a SELECT to lock its row until the end of the transaction; may be empty
+	LockFree    string // the same, and leaves out a row that is taken; empty: no two transactions write at once
 	Now         string // expression for the database's clock in Unix milliseconds; empty: the process has the only clock
 
 	Lanes   int           // how many transactions write at once
@@ -43,5 +44,5 @@ func (d *Dialect) expand(query string) string {
 	if now == "" {
 		now = "0"
 	}
-	return strings.NewReplacer("{now}", now, "{lock}", d.Lock).Replace(query)
+	return strings.NewReplacer("{now}", now, "{lock}", d.Lock, "{lockfree}", d.LockFree).Replace(query)
 }

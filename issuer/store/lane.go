@@ -61,7 +61,8 @@ type op struct {
 
 	// Owned by the lane once claimed.
 	err   error
-	again bool // err may go away when tried again
+	again bool     // err may go away when tried again
+	wants []string // sessions whose rows to wait for first
 }
 
 const (
@@ -194,20 +195,33 @@ func (l *lane) batch(ops []*op) {
 	}
 	b.settle(err)
 	for _, o := range b.ops {
-		l.alone(o)
-		l.s.counters.updates.Add(1)
-		o.reply(o.err)
+		if !o.again {
+			l.answer(o)
+		}
+	}
+	for _, o := range b.ops {
+		if o.again {
+			l.alone(o)
+			l.answer(o)
+		}
 	}
 }
 
-// alone tries an op that met a deadlock again, in transactions of its own.
+// answer tells the caller of an op.
+func (l *lane) answer(o *op) {
+	l.s.counters.updates.Add(1)
+	o.reply(o.err)
+}
+
+// alone tries an op that met a deadlock, or a row that was taken, again: in
+// transactions of its own, in which it can wait.
 func (l *lane) alone(o *op) {
 	for range maxAgain {
+		b := &batch{lane: l, ops: []*op{o}}
+		b.settle(b.try(true))
 		if !o.again {
 			return
 		}
-		b := &batch{lane: l, ops: []*op{o}}
-		b.settle(b.try(true))
 	}
 }
 
@@ -263,10 +277,21 @@ func (b *batch) try(isolate bool) (err error) {
 			b.hangUp(true)
 		}
 	}()
+	if err := t.await(b.wants()); err != nil {
+		return err
+	}
 	if err := b.run(t, isolate); err != nil {
 		return err
 	}
 	return b.finish(t)
+}
+
+// wants names the sessions that ops found taken when they ran before.
+func (b *batch) wants() (ids []string) {
+	for _, o := range b.ops {
+		ids = append(ids, o.wants...)
+	}
+	return ids
 }
 
 func (s *Store) batchContext() (context.Context, context.CancelFunc) {
@@ -333,7 +358,11 @@ func (t *txn) call(o *op, isolate bool) (deferred bool, err error) {
 		// fn swallowed an error of the database: it cannot have succeeded.
 		o.err = fmt.Errorf("store: %w", t.broken)
 	}
-	o.again = t.broken != nil && t.s.dialect.Again(t.broken)
+	if o.err == nil && tx.wants != nil {
+		o.err = errBlocked // swallowed as well
+	}
+	o.wants = append(o.wants, tx.wants...)
+	o.again = tx.wants != nil || t.broken != nil && t.s.dialect.Again(t.broken)
 	if o.err == nil && !tx.deferred {
 		return false, t.release(isolate)
 	}

@@ -194,12 +194,12 @@ func (tx *Tx) Revoke(r Revocation) (LogRecord, error) {
 // lockSession locks a session's row and returns its revoked_seq. A session
 // without a row counts as alive: its tokens may outlive it.
 func (tx *Tx) lockSession(sid string) (uint64, error) {
-	var seq uint64
-	err := tx.row("SELECT revoked_seq FROM sessions WHERE id = $1{lock}", []any{sid}, number{&seq})
-	if errors.Is(err, ErrNotFound) {
-		err = nil
+	if err := tx.claim(sid); err != nil {
+		return 0, err
 	}
-	return seq, err
+	var seq uint64
+	err := tx.row("SELECT revoked_seq FROM sessions WHERE id = $1", []any{sid}, number{&seq})
+	return seq, ignore(ErrNotFound, err)
 }
 
 // putOff reports whether the running function has to come again at the end of

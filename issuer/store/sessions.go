@@ -72,9 +72,16 @@ type Rotation struct {
 // may be any number: after a restore a counter ahead becomes the row's.
 func (tx *Tx) RotateSession(r Rotation) error {
 	n, err := tx.exec(`UPDATE sessions SET counter = $1, epoch = $2, secret_hash = $3, holder = $4, rotated_at = $5
-		WHERE id = $6 AND counter = $7 AND epoch = $8 AND revoked_seq = 0`,
+		WHERE id = (SELECT f.id FROM sessions f WHERE f.id = $6{lockfree}) AND counter = $7 AND epoch = $8 AND revoked_seq = 0`,
 		int64(r.To), int64(r.Epoch), r.SecretHash[:], r.Holder[:], toMillis(r.At), r.ID, int64(r.From), int64(r.FromEpoch))
-	return one(n, err, ErrConflict)
+	if err != nil || n > 0 {
+		return err
+	}
+	// Either the row has changed, or another transaction is about to change it.
+	if err := tx.claim(r.ID); err != nil {
+		return err
+	}
+	return ErrConflict
 }
 
 // Session returns the session with an ID, to look at: to mint from it, see

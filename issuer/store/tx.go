@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -14,9 +15,10 @@ import (
 // received it returns, and belongs to the goroutine of that function.
 type Tx struct {
 	t        *txn
-	over     bool // the function has returned
-	wrote    bool // something is written that would have to be undone
-	deferred bool // wants to append, and is asked to come again at the end
+	over     bool     // the function has returned
+	wrote    bool     // something is written that would have to be undone
+	deferred bool     // wants to append, and is asked to come again at the end
+	wants    []string // sessions it needs whose rows another transaction holds
 }
 
 // A txn is a transaction of the database. An Update's is shared by the calls of
@@ -41,6 +43,7 @@ var (
 	errReadOnly = errors.New("store: write in a View")
 	errStop     = errors.New("store: enough rows")
 	errDeferred = errors.New("store: put off to the end of the batch")
+	errBlocked  = errors.New("store: a row is held by another transaction")
 )
 
 // start begins a transaction on c.
@@ -95,8 +98,8 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	if err := tx.admit(args); err != nil {
 		return 0, err
 	}
-	tx.wrote = true
 	n, err := tx.t.c.exec(tx.t.ctx, query, args...)
+	tx.wrote = tx.wrote || n > 0 || err != nil
 	return n, tx.seen(err)
 }
 
@@ -150,6 +153,48 @@ func list[T any](tx *Tx, query string, args []any, dest func(*T) []any) ([]T, er
 		return nil
 	})
 	return all, err
+}
+
+// claim locks the row of a session that other Updates may want, too. A batch
+// holds many such rows, and two batches that wait for each other's would stand
+// still until the database notices. So nobody waits who holds anything: an op
+// that finds the row taken gives up for now (errBlocked), and is run again in a
+// transaction that begins by waiting for it.
+func (tx *Tx) claim(id string) error {
+	if tx.t.s.dialect.LockFree == "" {
+		return nil
+	}
+	err := tx.row("SELECT id FROM sessions WHERE id = $1{lockfree}", []any{id}, text{new(string)})
+	if err != ErrNotFound {
+		return err
+	}
+	err = tx.row("SELECT id FROM sessions WHERE id = $1", []any{id}, text{new(string)})
+	if err != nil {
+		return ignore(ErrNotFound, err)
+	}
+	tx.wants = append(tx.wants, id)
+	return errBlocked
+}
+
+// await locks the rows of sessions in the order that everybody keeps to. The
+// transaction holds nothing yet.
+func (t *txn) await(ids []string) error {
+	tx := &Tx{t: t}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		err := tx.row("SELECT id FROM sessions WHERE id = $1{lock}", []any{id}, text{new(string)})
+		if err := ignore(ErrNotFound, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ignore(one, err error) error {
+	if err == one {
+		return nil
+	}
+	return err
 }
 
 // seen notes an error of the database: from here on the transaction is in

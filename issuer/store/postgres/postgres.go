@@ -40,10 +40,10 @@ const (
 	// brings the schema up to date.
 	migrationWait = 300
 
-	// lockTimeout ends a wait for a row, which is then tried again. A deadlock
-	// of two batches would otherwise stand until the server looks for one,
-	// after a second by default.
-	lockTimeout = 250 * time.Millisecond
+	// lockTimeout ends a wait for a row, which is then tried again. Batches
+	// wait only for the heads of the log and of the audit trail, which others
+	// hold while they commit.
+	lockTimeout = 2 * time.Second
 
 	// batchTimeout bounds a batch when the server does not answer.
 	batchTimeout = 10 * time.Second
@@ -128,6 +128,7 @@ func newDialect() (store.Dialect, error) {
 		BeginUpdate:   "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
 		BeginView:     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 		Lock:          " FOR UPDATE",
+		LockFree:      " FOR UPDATE SKIP LOCKED",
 		Now:           "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)",
 		Lanes:         writers,
 		Views:         readers,

@@ -192,6 +192,20 @@ func subject(id string) store.Revocation {
 	return store.Revocation{Entry: revocation.Entry{Kind: revocation.Subject, Handle: 1}, Value: id}
 }
 
+// TestNoDeadlock: batches that want the same rows in different order never wait
+// for each other in a circle, which would hold everybody up for a second.
+func TestNoDeadlock(t *testing.T) {
+	url := server(t).Database(t)
+	t.Run("Hammer", func(t *testing.T) { storetest.Hammer(t, at(shared.server, url)) })
+	db := connect(t, url)
+	// A connection adds to the count when it has gone.
+	for number(t, db, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'counterfoil' AND datname = current_database()") > 0 {
+	}
+	if n := number(t, db, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"); n > 0 {
+		t.Errorf("%d deadlocks", n)
+	}
+}
+
 // TestUnsafe: a server that loses what it acknowledged is refused, and the
 // error says what to type.
 func TestUnsafe(t *testing.T) {

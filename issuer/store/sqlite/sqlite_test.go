@@ -15,6 +15,7 @@ import (
 
 func TestStore(t *testing.T)     { storetest.Run(t, fresh) }
 func TestMintRules(t *testing.T) { storetest.MintRules(t, fresh) }
+func TestHammer(t *testing.T)    { storetest.Hammer(t, fresh(t)) }
 
 func TestThreat63SignInAfterRevocation(t *testing.T) { storetest.SignInAfterRevocation(t, fresh(t)) }
 func TestThreat64MintedBehind(t *testing.T)          { storetest.MintedBehind(t, fresh(t)) }

@@ -366,10 +366,10 @@ func changed(t *testing.T, db Database) {
 	<-st.Changed()
 }
 
-// hammer: on two nodes many clients refresh the same few sessions, revoke and
-// audit, in every order. Nothing waits for long, each counter was given out
-// once, and all chains hold.
-func hammer(t *testing.T, db Database) {
+// Hammer lets many clients on two nodes refresh the same few sessions, revoke
+// and audit, in every order. Each counter is given out once, and all chains
+// hold. That nobody stood still is for the caller to see in its database.
+func Hammer(t *testing.T, db Database) {
 	nodes := []*store.Store{open(t, db), open(t, db)}
 	const sessions, clients, rounds = 4, 32, 15
 	update(t, nodes[0], func(tx *store.Tx) error {

@@ -85,7 +85,6 @@ func Run(t *testing.T, fresh Fresh) {
 		{"TxOutlivesFunction", txOutlives},
 		{"RevocationLast", revocationLast},
 		{"Changed", changed},
-		{"Hammer", hammer},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, fresh(t)) })
 	}
