@@ -26,7 +26,8 @@ type doorkeeper struct {
 // verifier returns the name of the verifier client that sent r: by its Basic
 // credential (RFC 6749, Section 2.3.1), or [loopback]. Without a credential it is
 // let in only if the issuer's own URL is http on loopback, the request comes from
-// loopback, and no proxy has left its mark on it (DESIGN 4.3, credentials).
+// loopback and is for loopback, and no proxy has left its mark on it (DESIGN 4.3,
+// credentials).
 func (d *doorkeeper) verifier(r *http.Request) (string, error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
@@ -42,10 +43,15 @@ func (d *doorkeeper) verifier(r *http.Request) (string, error) {
 	return d.client(r.Context(), unescape(name), unescape(secret))
 }
 
+// fromLoopback wants the Host on loopback, too: a web page whose name was made to
+// lead to this machine (DNS rebinding) comes from loopback, and names itself.
 func fromLoopback(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && peer.Addr().Unmap().IsLoopback() && !serve.Forwarded(r)
+	return err == nil && peer.Addr().Unmap().IsLoopback() && isLoopback(hostname(r.Host)) && !serve.Forwarded(r)
 }
+
+// hostname returns a Host header without its port.
+func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
 
 // unescape undoes the form encoding that RFC 6749 asks for inside Basic. Names and
 // secrets of ours need none, so that both ways of sending them work.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/counterfoil/counterfoil/issuer"
@@ -80,10 +81,22 @@ func TestLoopbackRule(t *testing.T) {
 		if got := n.get(t, path).status; got != 200 {
 			t.Errorf("loopback: %d", got)
 		}
-		for _, h := range []string{"Forwarded: for=1.2.3.4", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Host: x", "X-Forwarded-Proto: https", "X-Real-Ip: 1.2.3.4", "Via: 1.1 x"} {
+		for _, h := range []string{"Forwarded: for=1.2.3.4", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Host: x", "X-Forwarded-Proto: https", "X-Real-Ip: 1.2.3.4", "Via: 1.1 x", "X-Forwarded-Port: 443", "X-Forwarded-Server: x", "Cf-Connecting-Ip: 1.2.3.4", "True-Client-Ip: 1.2.3.4"} {
 			if got := n.get(t, path, h).status; got != 401 {
 				t.Errorf("%s: %d", h, got)
 			}
+		}
+	}
+	port := strings.TrimPrefix(n.url, "http://127.0.0.1")
+	for host, want := range map[string]int{
+		"localhost" + port: 200, "127.0.0.1" + port: 200, "[::1]" + port: 200, "LOCALHOST": 200,
+		// A page of evil.example whose name now leads here (DNS rebinding).
+		"evil.example" + port: 401, "127.0.0.1.evil.example": 401, "localhost.evil.example": 401, "10.0.0.1" + port: 401,
+	} {
+		r := request(t, "GET", n.url+"/revocation/key", "")
+		r.Host = host
+		if got := send(t, r).status; got != want {
+			t.Errorf("Host %s: %d, want %d", host, got, want)
 		}
 	}
 	r := httptest.NewRequest("GET", "/revocation/key", nil) // from 192.0.2.1

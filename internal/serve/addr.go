@@ -41,13 +41,16 @@ func ClientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 
 // Forwarded reports whether a proxy, or somebody who plays one, has left its mark on r.
 func Forwarded(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
-		if len(r.Header.Values(name)) > 0 {
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Forwarded-") || slices.Contains(proxyMarks[:], name) {
 			return true
 		}
 	}
 	return false
 }
+
+// proxyMarks are what proxies and content networks add beside X-Forwarded-*.
+var proxyMarks = [...]string{"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip"}
 
 func peerAddr(remote string) netip.Addr {
 	ap, err := netip.ParseAddrPort(remote)
