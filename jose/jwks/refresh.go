@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
-	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
 // schedule holds the moments at which the next fetch is due.
@@ -153,7 +152,8 @@ func (r *Remote) fetch(ctx context.Context) (maxAge time.Duration, err error) {
 // read makes a new set of an answer, or confirms the old one.
 func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, error) {
 	age := freshness(resp.Header, r.cfg.MaxAge)
-	if resp.StatusCode == http.StatusNotModified && now != nil {
+	// Without an entity tag we asked no question to which 304 is an answer.
+	if resp.StatusCode == http.StatusNotModified && now != nil && now.etag != "" {
 		return &held{set: now.set, body: now.body, digest: now.digest, etag: now.etag, at: sent, maxAge: age}, nil
 	}
 	if resp.StatusCode != http.StatusOK {
@@ -163,7 +163,7 @@ func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, er
 	if err != nil {
 		return nil, err
 	}
-	set, err := jwk.ParseSet(body)
+	set, err := r.cfg.parse(body)
 	if err != nil {
 		return nil, fmt.Errorf("not a key set: %w", err)
 	}

@@ -71,10 +71,14 @@ type Config struct {
 	// own Transport then decides which addresses are reached. Redirects are
 	// not followed even then.
 	HTTPClient *http.Client
-	MaxAge     time.Duration // used when the source names none; default 10 min
-	MaxStale   time.Duration // use beyond the last answer; default 24 h
-	StateFile  string        // a copy on disk, to start from when the source is down; default none
-	Log        *slog.Logger  // changes of state; default none
+	// Algorithm is that of the keys which do not say theirs, where the type
+	// fits; Microsoft Entra publishes RSA keys so. Default none: they are left
+	// out, but for those whose curve implies one.
+	Algorithm jwk.Algorithm
+	MaxAge    time.Duration // used when the source names none; default 10 min
+	MaxStale  time.Duration // use beyond the last answer; default 24 h
+	StateFile string        // a copy on disk, to start from when the source is down; default none
+	Log       *slog.Logger  // changes of state; default none
 }
 
 // Remote is a key set somewhere else. It is safe for concurrent use.
@@ -106,6 +110,11 @@ type held struct {
 	at      time.Time // when the source last confirmed it
 	maxAge  time.Duration
 	fromAge time.Duration // its age when it was read from disk
+}
+
+// parse reads a set as its source wrote it.
+func (c *Config) parse(body []byte) (*jwk.Set, error) {
+	return jwk.ParseSetAs(body, jwk.Params{Algorithm: c.Algorithm})
 }
 
 func digest(body []byte) string {

@@ -495,7 +495,7 @@ func TestStartFromDisk(t *testing.T) {
 
 func TestBrokenStateIsIgnored(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "keys.json")
-	for _, content := range []string{"", "{", `{"url":"https://other.example/jwks","set":{"keys":[]}}`, `{"url":"https://id.example/jwks","set":[]}`} {
+	for _, content := range []string{"", "{", `{"url":"https://other.example/jwks","body":"{\"keys\":[]}"}`, `{"url":"https://id.example/jwks"}`, `{"url":"https://id.example/jwks","body":"[]"}`} {
 		if err := os.WriteFile(state, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

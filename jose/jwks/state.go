@@ -5,21 +5,23 @@ import (
 	"os"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/counterfoil/counterfoil/internal/atomicfile"
 	"github.com/counterfoil/counterfoil/internal/wire"
-	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
 // diskState is a set as it lies in Config.StateFile. It holds public keys only.
 type diskState struct {
-	URL    string         `json:"url"`
-	At     int64          `json:"at"`      // Unix seconds of the last confirmation
-	MaxAge int64          `json:"max_age"` // seconds
-	ETag   string         `json:"etag,omitempty"`
-	Set    jsontext.Value `json:"set"`
+	URL    string `json:"url"`
+	At     int64  `json:"at"`      // Unix seconds of the last confirmation
+	MaxAge int64  `json:"max_age"` // seconds
+	ETag   string `json:"etag,omitempty"`
+	// Body is what the source wrote. As a value and not a text it would lose its
+	// white space, and with it the digest.
+	Body string `json:"body"`
 }
+
+// maxState bounds the file: a body in which every byte is escaped, and the rest.
+const maxState = 2*MaxBody + 128<<10
 
 // load starts from the copy on disk if there is one for this URL. A copy that
 // cannot be read is as good as none: the first fetch replaces it.
@@ -27,7 +29,7 @@ func (r *Remote) load() {
 	if r.cfg.StateFile == "" {
 		return
 	}
-	h, err := readState(r.cfg.StateFile, r.cfg.URL)
+	h, err := r.cfg.readState()
 	if err != nil {
 		if !os.IsNotExist(err) {
 			r.log.Warn("saved key set not used", "err", err)
@@ -38,13 +40,13 @@ func (r *Remote) load() {
 	close(r.loaded)
 }
 
-func readState(path, url string) (*held, error) {
-	f, err := os.Open(path)
+func (c *Config) readState() (*held, error) {
+	f, err := os.Open(c.StateFile)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, 2*MaxBody))
+	data, err := io.ReadAll(io.LimitReader(f, maxState))
 	if err != nil {
 		return nil, err
 	}
@@ -52,16 +54,17 @@ func readState(path, url string) (*held, error) {
 	if err := wire.Unmarshal(data, &d); err != nil {
 		return nil, err
 	}
-	if d.URL != url {
+	if d.URL != c.URL {
 		return nil, os.ErrNotExist
 	}
-	set, err := jwk.ParseSet(d.Set)
+	body := []byte(d.Body)
+	set, err := c.parse(body)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
 	return &held{
-		set: set, body: d.Set, digest: digest(d.Set), etag: d.ETag, at: now,
+		set: set, body: body, digest: digest(body), etag: d.ETag, at: now,
 		maxAge:  time.Duration(d.MaxAge) * time.Second,
 		fromAge: max(now.Sub(time.Unix(d.At, 0)), 0),
 	}, nil
@@ -73,7 +76,7 @@ func (r *Remote) save(h *held) error {
 		return nil
 	}
 	data, err := wire.Marshal(diskState{
-		URL: r.cfg.URL, At: h.at.Unix(), MaxAge: int64(h.maxAge / time.Second), ETag: h.etag, Set: h.body,
+		URL: r.cfg.URL, At: h.at.Unix(), MaxAge: int64(h.maxAge / time.Second), ETag: h.etag, Body: string(h.body),
 	})
 	if err != nil {
 		return err
