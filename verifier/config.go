@@ -31,7 +31,7 @@ type Config struct {
 	Audience string // must be among "aud"
 
 	Type       string           // required "typ"; default "at+jwt"
-	Algorithms []jwk.Algorithm  // default: whatever the key is for
+	Algorithms []jwk.Algorithm  // default: whatever the key is for; if it is one, also that of keys without "alg"
 	Leeway     time.Duration    // clock skew forgiven; default 60 s, at most 10 min
 	MaxLife    time.Duration    // longest "exp" - "iat"; default 24 h
 	Now        func() time.Time // for "exp", "nbf" and "iat" only; default time.Now
@@ -136,6 +136,14 @@ func (c *Config) checkURLs() error {
 
 // discovers reports whether keys and feed are found by discovery.
 func (c *Config) discovers() bool { return c.Keys == nil && c.JWKSURL == "" }
+
+// keyAlgorithm is that of the issuer's keys which do not say theirs, or "".
+func (c *Config) keyAlgorithm() jwk.Algorithm {
+	if len(c.Algorithms) != 1 {
+		return ""
+	}
+	return c.Algorithms[0]
+}
 
 func (c *Config) policy() jwt.Policy {
 	return jwt.Policy{

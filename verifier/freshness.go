@@ -97,15 +97,20 @@ func (f *feed) reached() {
 // what NTP slews at most.
 const clockDrift = 500e-6
 
+// maxSkew is by how much our own clock may disagree with an issuer's that was set
+// back, for the new time to be taken over.
+const maxSkew = time.Minute
+
 // delay finds out how old an answer was when it came, without trusting any two
 // clocks to agree: whoever hands out the answers of ten seconds ago shifts the
 // gap between the two by ten seconds, and an as_of that stands still shifts it
 // more and more. It cannot know of a delay that was there from the beginning.
 type delay struct {
-	start time.Time
-	asOf  time.Time     // of the newest answer
-	bound time.Duration // our clock less the issuer's is at most this
-	since time.Time     // when bound was found
+	start  time.Time
+	newest time.Time     // the highest as_of taken
+	known  bool          // whether bound is
+	bound  time.Duration // our clock less the issuer's is at most this
+	since  time.Time     // when bound was found
 }
 
 // gap returns our clock at t less the issuer's at asOf.
@@ -118,35 +123,47 @@ func (d *delay) limit(at time.Time) time.Duration {
 	return d.bound + time.Duration(clockDrift*float64(at.Sub(d.since)))
 }
 
+func (d *delay) setBound(bound time.Duration, at time.Time) {
+	d.known, d.bound, d.since = true, bound, at
+}
+
 // origin takes an answer of the issuer itself, and returns the moment at which
 // it was surely up to date: when its request was sent, or earlier if it is an
-// old answer. It reports false where it cannot say.
-func (d *delay) origin(sent, received, asOf time.Time) (time.Time, bool) {
+// old answer.
+func (d *delay) origin(sent, received, asOf time.Time) time.Time {
 	if d.start.IsZero() {
 		d.start = sent
 	}
-	switch before := d.asOf; {
-	case before.IsZero():
-		d.asOf, d.bound, d.since = asOf, d.gap(received, asOf), received
-		return sent, true
-	case asOf.Before(before):
-		// The issuer's clock was set back, or this is an old answer. If the next
-		// one moves on from here, it was the clock.
-		d.asOf, d.bound, d.since = asOf, d.gap(received, asOf), received
-		return time.Time{}, false
+	if asOf.Before(d.newest) {
+		return d.setBack(sent, received, asOf)
 	}
-	d.asOf = asOf
-	if g := d.gap(received, asOf); g < d.limit(received) {
-		d.bound, d.since = g, received
+	d.newest = asOf
+	if g := d.gap(received, asOf); !d.known || g < d.limit(received) {
+		d.setBound(g, received)
 	}
-	return sent.Add(-max(d.gap(sent, asOf)-d.limit(received), 0)), true
+	return sent.Add(-max(d.gap(sent, asOf)-d.limit(received), 0))
+}
+
+// setBack takes an answer from before another one. Either the issuer's clock was
+// set back, or somebody repeats what he has recorded, perhaps an hour of it in
+// the right order: as_of alone cannot tell. Our own clock can, so that the answer
+// is as old as it says. A clock that was set back to a wrong time is thus taken
+// for silence, until it passes the old one; its tokens are refused by their dates
+// all the same.
+func (d *delay) setBack(sent, received, asOf time.Time) time.Time {
+	age := received.Sub(asOf).Abs() // as_of has no monotonic reading
+	if age <= maxSkew {
+		d.newest = asOf
+		d.setBound(d.gap(received, asOf)-age, received)
+	}
+	return sent.Add(-age)
 }
 
 // cached takes an answer that came over a cache or a mirror, which is as old as
 // its as_of by our clock, or by the issuer's if more is known about that.
 func (d *delay) cached(sent, received, asOf time.Time) time.Time {
 	age := max(received.Sub(asOf), received.Sub(sent)) // as_of has no monotonic reading
-	if !d.asOf.IsZero() {
+	if d.known {
 		age = max(age, d.gap(received, asOf)-d.limit(received))
 	}
 	return received.Add(-age)

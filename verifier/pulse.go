@@ -191,10 +191,7 @@ func (f *feed) measure(m *revocation.Manifest, sent, received time.Time, cached 
 		f.expect(probe{m.Position(), f.delay.cached(sent, received, m.AsOf)})
 		return
 	}
-	at, ok := f.delay.origin(sent, received, m.AsOf)
-	if !ok {
-		return
-	}
+	at := f.delay.origin(sent, received, m.AsOf)
 	if a := f.answered.Load(); a == nil || at.After(a.sent) {
 		f.answered.Store(&answer{at, m.Head})
 	}

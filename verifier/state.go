@@ -92,6 +92,7 @@ type savedFeed struct {
 	Statements []string       `json:"statements"` // trust, in the order of acceptance
 	HandleKeys []handleSecret `json:"handle_keys"`
 	FreshAt    int64          `json:"fresh_at"` // Unix milliseconds
+	AsOf       int64          `json:"as_of"`    // the same, of the newest manifest
 }
 
 // restore starts from what is on disk. The table is then never better than
@@ -116,6 +117,7 @@ func (f *feed) restore() error {
 	at := time.Now().Add(-age)
 	f.freshAt.Store(&at)
 	f.savedAt = &at
+	f.delay.newest = time.UnixMilli(saved.AsOf)
 	return nil
 }
 
@@ -229,6 +231,9 @@ func (f *feed) toSave() ([]byte, error) {
 	}
 	if f.savedAt != nil {
 		s.FreshAt = f.savedAt.UnixMilli()
+	}
+	if !f.delay.newest.IsZero() {
+		s.AsOf = f.delay.newest.UnixMilli()
 	}
 	return wire.Marshal(s)
 }

@@ -212,16 +212,27 @@ func TestThreat74TwoIssuersInOneFolder(t *testing.T) {
 }
 
 func TestThreat76ClockJumps(t *testing.T) {
-	for name, jump := range map[string]func(o *origin, verifierClock *time.Duration){
-		"verifier ahead":  func(_ *origin, c *time.Duration) { *c = time.Hour },
-		"verifier behind": func(_ *origin, c *time.Duration) { *c = -time.Hour },
-		"node ahead":      func(o *origin, _ *time.Duration) { o.shift(time.Hour) },
-		"node behind":     func(o *origin, _ *time.Duration) { o.shift(-time.Hour) },
-		"node ahead and back": func(o *origin, _ *time.Duration) {
+	for name, c := range map[string]struct {
+		jump  func(o *origin, verifierClock *time.Duration)
+		state verifier.State // at worst
+	}{
+		"verifier ahead":  {func(_ *origin, c *time.Duration) { *c = time.Hour }, verifier.Late},
+		"verifier behind": {func(_ *origin, c *time.Duration) { *c = -time.Hour }, verifier.Late},
+		"node ahead":      {func(o *origin, _ *time.Duration) { o.shift(time.Hour) }, verifier.Late},
+		"node ahead and back": {func(o *origin, _ *time.Duration) {
 			o.shift(time.Hour)
 			pass(30 * time.Second)
 			o.shift(0)
-		},
+		}, verifier.Late},
+		"node back by a second": {func(o *origin, _ *time.Duration) { o.shift(-time.Second) }, verifier.Late},
+		// No token that it mints is good at this hour, and nobody can tell its
+		// manifests from those that were recorded an hour ago.
+		"node behind": {func(o *origin, _ *time.Duration) { o.shift(-time.Hour) }, verifier.Stale},
+		"node behind and back": {func(o *origin, _ *time.Duration) {
+			o.shift(-time.Hour)
+			pass(30 * time.Second)
+			o.shift(0)
+		}, verifier.Late},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, o *origin) {
@@ -230,11 +241,11 @@ func TestThreat76ClockJumps(t *testing.T) {
 				seq := o.revoke(revocation.Subject, "user-1")
 				low := v.Status().LowWater
 				pass(10 * time.Second)
-				jump(o, &clock)
+				c.jump(o, &clock)
 				o.revoke(revocation.Session, "session-2")
 				pass(10 * time.Second)
 				st := v.Status()
-				if st.State > verifier.Late {
+				if st.State > c.state {
 					t.Errorf("state %v, age %v", st.State, st.Age)
 				}
 				if st.LowWater != low || st.Entries != 2 {

@@ -115,7 +115,7 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 func (v *Verifier) openKeys(url string) error {
 	remote, err := jwks.Open(jwks.Config{
 		URL: url, AllowPrivate: v.cfg.AllowPrivate, HTTPClient: v.cfg.HTTPClient,
-		StateFile: v.state.file(keysFile), Log: v.cfg.Log,
+		Algorithm: v.cfg.keyAlgorithm(), StateFile: v.state.file(keysFile), Log: v.cfg.Log,
 	})
 	if err != nil {
 		return err
