@@ -11,6 +11,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/audit"
+	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -52,6 +53,9 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 		out, err = i.beginEpoch(r.Context(), tx, lost)
 		return err
 	})
+	if err == nil {
+		err = i.keys.Reload(r.Context())
+	}
 	if err != nil {
 		return err
 	}
@@ -134,7 +138,7 @@ func (i *Issuer) beginEpoch(ctx context.Context, tx *store.Tx, lost *lostLog) (r
 	}
 	out := restoredJSON{Epoch: head.Epoch, Base: head.Base, Recovered: len(lost.entries)}
 	if len(lost.entries) > 0 {
-		if out.Unknown, err = i.revokeAgain(tx, lost.entries); err != nil {
+		if out.Unknown, err = i.revokeAgain(ctx, tx, lost.entries); err != nil {
 			return restoredJSON{}, err
 		}
 	}
@@ -142,9 +146,10 @@ func (i *Issuer) beginEpoch(ctx context.Context, tx *store.Tx, lost *lostLog) (r
 		" base="+strconv.FormatUint(out.Base, 10)+" recovered="+strconv.Itoa(out.Recovered))
 }
 
-// revokeAgain makes lost entries again, and counts those of them that are about
-// something that the database does not know: verifiers still need them.
-func (i *Issuer) revokeAgain(tx *store.Tx, entries map[uint64]revocation.Entry) (unknown int, err error) {
+// revokeAgain makes lost entries again, with what follows from them: a key that was
+// killed does not come back to life. It counts those that are about something that
+// the database does not know: verifiers still need them.
+func (i *Issuer) revokeAgain(ctx context.Context, tx *store.Tx, entries map[uint64]revocation.Entry) (unknown int, err error) {
 	values, err := i.values(tx)
 	if err != nil {
 		return 0, err
@@ -156,7 +161,14 @@ func (i *Issuer) revokeAgain(tx *store.Tx, entries map[uint64]revocation.Entry) 
 			unknown++
 			value = fmt.Sprintf("handle:%016x", uint64(e.Handle))
 		}
-		if _, err := tx.Revoke(store.Revocation{Entry: e, Value: value}); err != nil {
+		record, err := tx.Revoke(store.Revocation{Entry: e, Value: value})
+		if err != nil {
+			return 0, err
+		}
+		if known && e.Kind == revocation.Key && e.Flags&revocation.Absolute != 0 {
+			err = i.keys.Withdraw(tx, value, actor(ctx), record.Seq)
+		}
+		if err != nil && !errors.Is(err, keyring.ErrUnknownKey) {
 			return 0, err
 		}
 	}
@@ -184,6 +196,7 @@ func (i *Issuer) shown(ctx context.Context, verifier string, signed []string) er
 		return err
 	})
 	if err == nil && out.Epoch != 0 {
+		err = i.keys.Reload(ctx)
 		i.log.Error("a verifier showed a revocation log that the database does not know: a new epoch began",
 			"verifier", verifier, "epoch", out.Epoch, "recovered", out.Recovered)
 	}

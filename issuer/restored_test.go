@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
@@ -173,5 +174,52 @@ func TestRestoredRefusesForeignFrames(t *testing.T) {
 	n.do(t, 400, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%q]}`, signed))
 	if got := n.manifest(t).Position(); got != p {
 		t.Errorf("the log moved to %v", got)
+	}
+}
+
+// A key that was killed after the backup is as stolen as before: it neither signs
+// nor is published again.
+func TestThreat75LostKillIsMadeAgain(t *testing.T) {
+	n := newRemote(t)
+	alice := n.addUser(t, "alice")
+	signer, err := n.ring.Signer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen := signer.Key().KeyID()
+	var backup []byte
+	n = n.restart(t, func(path string) {
+		if backup, err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	})
+	l := n.follow(t, at(n.manifest(t).Position()))
+	n.do(t, 200, "POST", "/admin/revoke", fmt.Sprintf(`{"kind":"key","value":%q,"absolute":true}`, stolen))
+	for {
+		f, _, err := l.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(f.Entries) > 0 {
+			break
+		}
+	}
+	killed := l.data
+	l.close()
+
+	n = n.restart(t, func(path string) { replace(t, path, backup) })
+	n.do(t, 200, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%q]}`, killed))
+	if signer, err = n.ring.Signer(""); err != nil || signer.Key().KeyID() == stolen {
+		t.Errorf("the killed key signs again (%v)", err)
+	}
+	if _, err := n.ring.Public().Find(stolen, string(jwk.ES256)); err == nil {
+		t.Error("the killed key is published again")
+	}
+	status, tokens := n.signIn(t, alice, "")
+	if status != 200 {
+		t.Fatalf("sign-in: %d", status)
+	}
+	if tok, err := jwt.ParseUnverified(tokens.AccessToken); err != nil || tok.UnverifiedHeader().KeyID == stolen {
+		t.Errorf("a new token is signed by the killed key (%v)", err)
 	}
 }

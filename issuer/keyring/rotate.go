@@ -159,20 +159,43 @@ func (k *Keyring) kill(tx *store.Tx, kid, actor string, fresh store.KeyRow) (sto
 	if err != nil {
 		return record, err
 	}
+	return record, k.withdraw(tx, kid, actor, record.Seq, fresh)
+}
+
+// Withdraw does what [Keyring.Kill] does to the keys, for an entry that is in the
+// log already: the database had lost the kill, and learnt of it again. Reload when
+// the transaction has committed.
+func (k *Keyring) Withdraw(tx *store.Tx, kid, actor string, seq uint64) error {
 	rows, err := tx.Keys()
 	if err != nil {
-		return record, err
+		return err
 	}
-	if err := k.withdraw(tx, rows, kid, fresh); err != nil {
-		return record, err
+	i := indexOf(rows, kid)
+	if i < 0 {
+		return ErrUnknownKey
 	}
-	return record, audit.Record(tx, k.cfg.Now(), audit.Event{
-		Actor: actor, Action: audit.KeyKill, Subject: kid, Detail: fmt.Sprintf("seq=%d", record.Seq),
+	fresh, err := k.newRow(jwk.Algorithm(rows[i].Alg), k.cfg.Now())
+	if err != nil {
+		return err
+	}
+	return k.withdraw(tx, kid, actor, seq, fresh)
+}
+
+func (k *Keyring) withdraw(tx *store.Tx, kid, actor string, seq uint64, fresh store.KeyRow) error {
+	rows, err := tx.Keys()
+	if err != nil {
+		return err
+	}
+	if err := k.replace(tx, rows, kid, fresh); err != nil {
+		return err
+	}
+	return audit.Record(tx, k.cfg.Now(), audit.Event{
+		Actor: actor, Action: audit.KeyKill, Subject: kid, Detail: fmt.Sprintf("seq=%d", seq),
 	})
 }
 
-// withdraw moves the row of kid to killed and puts another key in its place.
-func (k *Keyring) withdraw(tx *store.Tx, rows []store.KeyRow, kid string, fresh store.KeyRow) error {
+// replace moves the row of kid to killed and puts another key in its place.
+func (k *Keyring) replace(tx *store.Tx, rows []store.KeyRow, kid string, fresh store.KeyRow) error {
 	i := indexOf(rows, kid)
 	if i < 0 {
 		return ErrUnknownKey
