@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -266,5 +267,31 @@ func TestSignInForm(t *testing.T) {
 	res = f.do(laptop.request("POST", "/sign-in", formType, "username=alice&username=bob&password=x"))
 	if res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a parameter twice: %d", res.StatusCode)
+	}
+}
+
+// A browser with two addresses refreshes in two tabs at once. The tab that comes
+// second, over the other address, gets nothing; but it must not take away what the
+// first one has just put into the cookies that they share. And where the first was
+// a thief, the owner's next attempt has to find him out.
+func TestThreat109OutpacedTabLeavesTheCookies(t *testing.T) {
+	f := newFixture(t, nil)
+	access, refresh := f.signInWithCookies(laptop)
+	if got := f.do(renew(access, refresh)).StatusCode; got != http.StatusOK {
+		t.Fatalf("the first tab: %d", got)
+	}
+	other := device{"[2001:db8::1]:4711", laptop.agent}
+	second := func() *http.Response {
+		return f.do(with(other.form("/token", "grant_type", "refresh_token"), access, refresh))
+	}
+	if res := second(); res.StatusCode != http.StatusBadRequest || len(res.Header.Values("Set-Cookie")) != 0 {
+		t.Errorf("the second tab: %d, cookies %q", res.StatusCode, res.Header.Values("Set-Cookie"))
+	}
+	f.clock.advance(session.RefreshGrace + time.Second)
+	if res := second(); res.StatusCode != http.StatusBadRequest || len(res.Header.Values("Set-Cookie")) != 2 {
+		t.Errorf("later: %d, cookies %q", res.StatusCode, res.Header.Values("Set-Cookie"))
+	}
+	if c := f.srv.Counts(); c.Strangers != 1 || c.Thefts != 1 {
+		t.Errorf("%+v", c)
 	}
 }

@@ -60,9 +60,12 @@ func noAuthorization(r *http.Request, fromCookie bool) error {
 	}
 }
 
-// forget takes cookies away that will never be good again.
+// forget takes cookies away that will never be good again. Those of errOutpaced
+// stay: another tab may have replaced them already, and where it was a thief, the
+// owner's next attempt finds him out.
 func (e *tokenEndpoint) forget(w http.ResponseWriter, fromCookie bool, err error) error {
-	if answer, ok := errors.AsType[*serve.Error](err); ok && fromCookie && answer.Code == oauth.InvalidGrant {
+	answer, ok := errors.AsType[*serve.Error](err)
+	if ok && fromCookie && answer.Code == oauth.InvalidGrant && answer != errOutpaced {
 		clearCookies(w)
 	}
 	return err
@@ -90,6 +93,9 @@ func errGrant() *serve.Error {
 		Status: http.StatusBadRequest, Code: oauth.InvalidGrant, Description: "the refresh token is not good, or no longer",
 	}
 }
+
+// errOutpaced is errGrant for a [Stranger]: there is a successor, in other hands.
+var errOutpaced = errGrant()
 
 // renew answers a refresh token.
 func (s *Server) renew(r *http.Request, token string, form map[string]string) (*issued, error) {
@@ -213,6 +219,7 @@ func (t *renewal) outcome() error {
 		return nil
 	case Stranger:
 		c.stranger.Add(1)
+		return errOutpaced
 	case Theft:
 		c.theft.Add(1)
 		log.Warn("a refresh token was used again: session ended", "sid", t.presented.SessionID())
