@@ -16,7 +16,7 @@ func TestThreat129InnerAddresses(t *testing.T) {
 		"127.0.0.1:443", "10.1.2.3:443", "172.16.0.1:443", "192.168.1.1:443", "169.254.169.254:80",
 		"100.64.0.1:443", "0.0.0.0:443", "255.255.255.255:443", "224.0.0.1:443", "198.18.0.1:443",
 		"[::1]:443", "[::]:443", "[fe80::1%eth0]:443", "[fc00::1]:443", "[ff02::1]:443",
-		"[::ffff:127.0.0.1]:443", "[::ffff:10.0.0.1]:443", "[64:ff9b::7f00:1]:443", "[2002:7f00:1::]:443",
+		"[::ffff:127.0.0.1]:443", "[::ffff:10.0.0.1]:443", "[::ffff:100.64.0.1]:443", "[64:ff9b::7f00:1]:443", "[2002:7f00:1::]:443",
 	} {
 		var inner *AddressError
 		if err := checkAddress(address, false, nil); !errors.As(err, &inner) {
@@ -32,8 +32,10 @@ func TestThreat129InnerAddresses(t *testing.T) {
 	if err := checkAddress("10.1.2.3:443", false, allow); err != nil {
 		t.Errorf("allowed address: %v", err)
 	}
-	if err := checkAddress("10.1.2.3:443", true, nil); err == nil {
-		t.Error("a loopback URL reached the network")
+	for _, address := range []string{"10.1.2.3:443", "93.184.216.34:443"} {
+		if err := checkAddress(address, true, nil); err == nil {
+			t.Errorf("a loopback URL reached the network at %s", address)
+		}
 	}
 	if err := checkAddress("127.0.0.1:80", true, nil); err != nil {
 		t.Errorf("loopback from a loopback URL: %v", err)

@@ -1,0 +1,77 @@
+package verifier_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/revocation"
+	"github.com/counterfoil/counterfoil/verifier"
+)
+
+// Metadata without the line that names the feed would make a verifier forget all
+// that was revoked: at once, or when it next starts from disk.
+func TestThreat133MetadataWithoutTheFeed(t *testing.T) {
+	bubble(t, func(t *testing.T, o *origin) {
+		dir := t.TempDir()
+		keep := func(c *verifier.Config) { c.StateDir = dir }
+		v := o.ready(t, keep)
+		o.revoke(revocation.Session, "gone-0")
+		pass(time.Minute)
+		o.set(func() { o.noFeed = true })
+		pass(15 * time.Minute) // metadata are read again
+		allRefused(t, o, v, 1)
+		if err := v.Close(); err != nil {
+			t.Fatal(err)
+		}
+		again := o.ready(t, keep)
+		pass(time.Minute)
+		allRefused(t, o, again, 1)
+		again.Close()
+		o.shut()
+		allRefused(t, o, o.ready(t, keep), 1)
+	})
+}
+
+// Nothing proves a token yet, so one that would have to be proved does not pass.
+func TestThreat86QuarantinedWithoutProof(t *testing.T) {
+	bubble(t, func(t *testing.T, o *origin) {
+		v := o.ready(t, nil)
+		entry := o.entry(revocation.Key, o.signing[0].KeyID())
+		entry.Flags = revocation.Quarantine
+		o.append(entry)
+		pass(time.Second)
+		if err := verify(t, v, o.token(t, nil)); !errors.Is(err, verifier.ErrQuarantined) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// A root key that comes with its private half is in other hands by now.
+func TestThreat41PrivateRootKey(t *testing.T) {
+	bubble(t, func(t *testing.T, o *origin) {
+		private := must(o.root.MarshalPrivate())
+		o.door("/revocation/key", func(w http.ResponseWriter, _ *http.Request) {
+			var answer map[string]json.RawMessage
+			o.set(func() {
+				if err := json.Unmarshal(o.keyAnswer(), &answer); err != nil {
+					panic(err)
+				}
+			})
+			answer["root"] = private
+			json.NewEncoder(w).Encode(answer)
+		})
+		v := o.verifier(t, nil)
+		pass(5 * time.Second)
+		if err := v.Ready(); !errors.Is(err, verifier.ErrNotReady) {
+			t.Errorf("Ready with a private root key: %v", err)
+		}
+		o.door("/revocation/key", nil)
+		pass(5 * time.Second)
+		if err := v.Ready(); err != nil {
+			t.Errorf("with the public one: %v", err)
+		}
+	})
+}
