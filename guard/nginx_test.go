@@ -228,6 +228,7 @@ func TestBehindNginx(t *testing.T) {
 		{name: "cookie, own page", method: "POST", header: cookie(good, "Sec-Fetch-Site", "same-origin"), status: 200},
 		{name: "cookie, foreign page", method: "POST", header: cookie(good, "Sec-Fetch-Site", "cross-site"), status: 403},
 		{name: "cookie, foreign origin", method: "POST", header: cookie(good, "Origin", "https://evil.example"), status: 403},
+		{name: "cookie, WebSocket of a foreign page", header: cookie(good, "Sec-WebSocket-Version", "13", "Sec-Fetch-Site", "same-site"), status: 403},
 		{name: "body and bearer", method: "POST", header: bearerToken(good), status: 200},
 	}
 	for transport, addr := range map[string]string{

@@ -119,12 +119,24 @@ func (v *Verifier) tokenOf(r *http.Request) (string, error) {
 		return "", &RequestError{"a token in the header and another in a cookie"}
 	}
 	if fromCookie != "" {
-		if err := v.origins.Check(r); err != nil {
+		if err := v.origins.Check(asActing(r)); err != nil {
 			return "", ErrCrossOrigin
 		}
 		return fromCookie, nil
 	}
 	return orNoToken(fromHeader, nil)
+}
+
+// asActing returns r, or for the opening of a WebSocket (RFC 6455, Section 4.1) what
+// it comes to: a GET that may act, and that no cross-origin policy of browsers stops.
+// Sec-WebSocket-Version is what a proxy leaves of it when it asks a guard.
+func asActing(r *http.Request) *http.Request {
+	if len(r.Header.Values("Upgrade")) == 0 && len(r.Header.Values("Sec-WebSocket-Version")) == 0 {
+		return r
+	}
+	acting := *r
+	acting.Method = http.MethodPost
+	return &acting
 }
 
 func orNoToken(token string, err error) (string, error) {
@@ -168,14 +180,20 @@ func headerToken(h http.Header) (string, error) {
 	return token, nil
 }
 
-// cookieToken reads the cookie by its exact name: browsers give the guarantees
-// of the prefix to no other spelling.
+// cookieToken reads the cookie by its exact name: browsers give the guarantees of
+// the prefix to no other spelling. net/http is not asked, since it cuts spaces off
+// a name, and passes over a second cookie whose value it does not like.
 func cookieToken(r *http.Request) (string, error) {
-	switch found := r.CookiesNamed(CookieName); len(found) {
-	case 0:
-		return "", nil
-	case 1:
-		return found[0].Value, nil
+	found, token := 0, ""
+	for _, line := range r.Header.Values("Cookie") {
+		for pair := range strings.SplitSeq(line, ";") {
+			if value, ok := strings.CutPrefix(strings.TrimPrefix(pair, " "), CookieName+"="); ok {
+				found, token = found+1, value
+			}
+		}
 	}
-	return "", &RequestError{"more than one token cookie"}
+	if found > 1 {
+		return "", &RequestError{"more than one token cookie"}
+	}
+	return token, nil
 }

@@ -154,6 +154,30 @@ func TestProtectUnavailable(t *testing.T) {
 	})
 }
 
+// A WebSocket is opened by GET, and then says anything in the user's name.
+func TestThreat108WebSocketFromAnotherPage(t *testing.T) {
+	bubble(t, func(t *testing.T, o *origin) {
+		v := o.ready(t, func(c *verifier.Config) { c.Cookies = true })
+		token := o.bearer(t, nil)
+		cookie, socket := "Cookie: "+verifier.CookieName+"="+token, "Sec-WebSocket-Version: 13"
+		for _, c := range []struct {
+			headers []string
+			status  int
+		}{
+			{[]string{cookie, socket, "Sec-Fetch-Site: same-site"}, 403},
+			{[]string{cookie, socket, "Origin: https://evil.example"}, 403},
+			{[]string{cookie, "Upgrade: WebSocket", "Origin: https://evil.example"}, 403},
+			{[]string{cookie, socket, "Sec-Fetch-Site: same-origin"}, 200},
+			{[]string{cookie, socket}, 200}, // not a browser
+			{[]string{"Authorization: Bearer " + token, socket, "Sec-Fetch-Site: cross-site"}, 200},
+		} {
+			if resp := ask(v, verifier.Route{}, get(c.headers...)); resp.StatusCode != c.status {
+				t.Errorf("%s: %d, want %d", c.headers[1:], resp.StatusCode, c.status)
+			}
+		}
+	})
+}
+
 func TestProtectCookies(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		v := o.ready(t, func(c *verifier.Config) { c.Cookies = true })
@@ -177,6 +201,9 @@ func TestProtectCookies(t *testing.T) {
 			{"POST", []string{auth, cross}, 200}, // a page cannot make a browser send that
 			{"GET", []string{auth, cookie}, 400},
 			{"GET", []string{cookie, cookie}, 400},
+			{"GET", []string{"Cookie: " + verifier.CookieName + "\t=" + token}, 401},
+			{"GET", []string{"Cookie: a=b;\t" + verifier.CookieName + "=" + token}, 401},
+			{"GET", []string{cookie, "Cookie: " + verifier.CookieName + "=\"x"}, 400},
 			{"GET", []string{strings.Replace(cookie, "__Host-Http-", "__HOST-http-", 1)}, 401},
 			{"GET", []string{strings.Replace(cookie, "__Host-Http-", "", 1)}, 401},
 			{"GET", []string{"Cookie: =" + verifier.CookieName + "=" + token}, 401},
