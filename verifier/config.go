@@ -64,6 +64,10 @@ type Config struct {
 	FeedURLs []string
 	// TableBytes is the hard cap of the table; default 64 MiB.
 	TableBytes int
+	// CacheTokens is how many verified tokens are remembered, so that one that
+	// comes again costs no signature check; revocation is looked up each time.
+	// Default DefaultCacheTokens; -1 is none.
+	CacheTokens int
 	// OpenWhenBlind accepts tokens even after the feed has been silent for
 	// longer than a token lives. Sensitive routes stay closed.
 	OpenWhenBlind bool
@@ -105,6 +109,7 @@ func (c *Config) check() error {
 		return errors.New("verifier: Leeway, MaxLife or TableBytes is out of bounds")
 	}
 	c.MaxLife = cmp.Or(c.MaxLife, jwt.DefaultMaxLife)
+	c.CacheTokens = cmp.Or(c.CacheTokens, DefaultCacheTokens)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

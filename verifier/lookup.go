@@ -46,7 +46,7 @@ func (f *feed) admit(route Route) error {
 
 // check looks a verified token up. It does no I/O; only a sensitive route waits,
 // at most [CatchUp], and only for a token that shows that we lag.
-func (f *feed) check(ctx context.Context, tok *jwt.Token[Access], route Route) error {
+func (f *feed) check(ctx context.Context, tok *checked, route Route) error {
 	access := tok.Claims()
 	if access.RSQ == nil {
 		return &jwt.ClaimError{Claim: "rsq", Reason: "is missing"}
@@ -55,7 +55,7 @@ func (f *feed) check(ctx context.Context, tok *jwt.Token[Access], route Route) e
 	if rsq > revocation.MaxSeq {
 		return &jwt.ClaimError{Claim: "rsq", Reason: "is out of range"}
 	}
-	verdict := f.ask(tok, &access, rsq)
+	verdict := f.ask(tok, rsq)
 	if err := refusal(verdict); err != nil || !verdict.Behind {
 		return err
 	}
@@ -64,7 +64,7 @@ func (f *feed) check(ctx context.Context, tok *jwt.Token[Access], route Route) e
 		return err
 	}
 	wait(ctx, caught, CatchUp)
-	verdict = f.ask(tok, &access, rsq)
+	verdict = f.ask(tok, rsq)
 	if err := refusal(verdict); err != nil || !verdict.Behind {
 		return err
 	}
@@ -94,34 +94,43 @@ func refusal(v revocation.Verdict) error {
 	return nil
 }
 
-// maxTargets is how many targets a token has under one handle key.
-const maxTargets = 9
-
 // ask looks up everything that the token names, under every handle key in force.
-func (f *feed) ask(tok *jwt.Token[Access], access *Access, rsq uint64) revocation.Verdict {
-	var room [2 * maxTargets]revocation.Target
-	targets := room[:0]
-	for _, key := range f.lookup.Load().keys {
-		for _, named := range [...]struct {
-			kind  revocation.Kind
-			value string
-		}{
-			{revocation.Token, tok.ID()},
-			{revocation.Session, access.SessionID},
-			{revocation.Subject, tok.Subject()},
-			{revocation.Subject, access.Actor.Subject},
-			{revocation.Device, access.Confirmation.Thumbprint},
-			{revocation.Client, access.ClientID},
-			{revocation.Tenant, access.Tenant},
-			{revocation.Key, tok.Key().KeyID()},
-		} {
-			if named.value != "" {
-				targets = append(targets, key.Target(named.kind, f.cfg.Issuer, named.value))
+// The handles are computed once for a token and set of handle keys.
+func (f *feed) ask(tok *checked, rsq uint64) revocation.Verdict {
+	now := f.lookup.Load()
+	prepared := tok.targets.Load()
+	if prepared == nil || prepared.lookup != now {
+		prepared = &preparedTargets{lookup: now, list: f.targets(tok.Token, now.keys)}
+		tok.targets.Store(prepared)
+	}
+	return f.table.Check(revocation.Query{RSQ: rsq, Targets: prepared.list})
+}
+
+func (f *feed) targets(tok *jwt.Token[Access], keys []revocation.HandleKey) []revocation.Target {
+	access := tok.Claims()
+	named := [...]struct {
+		kind  revocation.Kind
+		value string
+	}{
+		{revocation.Token, tok.ID()},
+		{revocation.Session, access.SessionID},
+		{revocation.Subject, tok.Subject()},
+		{revocation.Subject, access.Actor.Subject},
+		{revocation.Device, access.Confirmation.Thumbprint},
+		{revocation.Client, access.ClientID},
+		{revocation.Tenant, access.Tenant},
+		{revocation.Key, tok.Key().KeyID()},
+	}
+	targets := make([]revocation.Target, 0, len(keys)*(len(named)+1))
+	for _, key := range keys {
+		for _, n := range named {
+			if n.value != "" {
+				targets = append(targets, key.Target(n.kind, f.cfg.Issuer, n.value))
 			}
 		}
 		targets = append(targets, key.Target(revocation.Everything, f.cfg.Issuer, ""))
 	}
-	return f.table.Check(revocation.Query{RSQ: rsq, Targets: targets})
+	return targets
 }
 
 // maxAhead bounds how many different numbers above the head are remembered.

@@ -26,9 +26,8 @@ func From[T any](ctx context.Context) (*jwt.Token[T], bool) {
 	if !ok {
 		return nil, false
 	}
-	if same, ok := any(tok).(*jwt.Token[T]); ok {
-		return same, true
-	}
+	// Read anew for each caller, also as an Access: the token may be shared with
+	// other requests, and what a handler does to its claims is its own affair.
 	t, err := jwt.As[T](tok)
 	return t, err == nil
 }

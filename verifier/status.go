@@ -26,6 +26,9 @@ type Status struct {
 	Root string // RFC 7638 thumbprint of the pinned root key
 	Keys jwks.Status
 
+	CachedTokens int    // verified tokens remembered
+	CacheHits    uint64 // checks that needed no signature check
+
 	LateChecks  uint64 // checks made while late
 	StaleChecks uint64 // and while stale
 	Ahead       uint64 // tokens refused for a number that does not exist
@@ -50,6 +53,9 @@ func (v *Verifier) Status() Status {
 		s.Keys = r.Status()
 	} else if v.cfg.Keys != nil {
 		s.Keys.Keys = v.cfg.Keys.Len()
+	}
+	if v.cache != nil {
+		s.CachedTokens, s.CacheHits = v.cache.len(), v.cached.Load()
 	}
 	if f := v.feed(); f != nil {
 		f.describe(&s)

@@ -20,6 +20,8 @@ type Verifier struct {
 	origins *http.CrossOriginProtection
 	keys    keySource
 	state   *stateDir
+	cache   *cache        // nil: remember nothing
+	cached  atomic.Uint64 // tokens found in it
 
 	found atomic.Pointer[found] // nil until discovery has succeeded once
 
@@ -89,6 +91,9 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 	}
 	v := &Verifier{cfg: cfg, policy: cfg.policy(), origins: http.NewCrossOriginProtection()}
 	v.keys.fixed = cfg.Keys
+	if cfg.CacheTokens > 0 {
+		v.cache = newCache(cfg.CacheTokens, &v.policy)
+	}
 	var err error
 	if v.state, err = openState(cfg.StateDir, cfg.Issuer); err != nil {
 		return nil, err
@@ -151,6 +156,9 @@ func (v *Verifier) feed() *feed {
 
 // Verify checks a token: form, signature, claims, and that it is not revoked.
 // It does no I/O. [StatusOf] turns its errors into answers.
+//
+// A token that comes again is the same *jwt.Token for all who show it: what its
+// claims refer to, such as [Access].Roles, must not be changed.
 func (v *Verifier) Verify(ctx context.Context, token string) (*jwt.Token[Access], error) {
 	return v.Check(ctx, token, Route{})
 }
@@ -167,7 +175,7 @@ func (v *Verifier) Check(ctx context.Context, token string, route Route) (*jwt.T
 			return nil, err
 		}
 	}
-	tok, err := jwt.Verify[Access](v.policy, &v.keys, token)
+	tok, err := v.verified(token)
 	if err != nil {
 		return nil, err
 	}
@@ -176,10 +184,10 @@ func (v *Verifier) Check(ctx context.Context, token string, route Route) (*jwt.T
 			return nil, err
 		}
 	}
-	if err := route.permits(tok); err != nil {
+	if err := route.permits(tok.Token); err != nil {
 		return nil, err
 	}
-	return tok, nil
+	return tok.Token, nil
 }
 
 // Ready returns nil when tokens can be checked, and otherwise an error that
