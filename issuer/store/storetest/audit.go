@@ -88,6 +88,7 @@ func auditTampered(t *testing.T, db Database) {
 		{"UPDATE audit SET n = 7 WHERE n = 5", 5},
 		{"UPDATE audit_head SET n = 4", 6},
 		{"UPDATE audit_head SET n = 6", 6},
+		{"UPDATE audit_head SET hash = (SELECT hash FROM kept WHERE n = 1)", 6},
 	} {
 		run(test.tamper)
 		if _, broken := brokenAt(t, st); broken != test.broken {
