@@ -36,7 +36,7 @@ func (i *Issuer) feedStatus(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := feedStatusJSON{
 		Epoch: v.head.Epoch, Base: v.head.Base, Head: v.head.Seq, C: v.head.C.String(), LowWater: v.head.LowWater,
-		AsOf: v.asOf.UTC(), Subscribers: i.tail.subs.count(),
+		AsOf: v.asOf.UTC(), Subscribers: i.tail.count(),
 	}
 	if snap := i.hub.snaps.current(); snap != nil {
 		out.SnapshotSeq = snap.ref.Seq

@@ -1,10 +1,12 @@
 package issuer_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -376,5 +378,34 @@ func TestClose(t *testing.T) {
 	}
 	if a := send(t, request(t, "GET", n.admin.URL+"/admin/feed", "")); a.status != 503 {
 		t.Errorf("status: %d", a.status)
+	}
+}
+
+// The feed is public, and somebody takes every place that he can have. A verifier
+// finds one all the same: revocations are for it.
+func TestThreat134CrowdKeepsNoVerifierOut(t *testing.T) {
+	n := newRemote(t)
+	orders := basic(n.addClient(t, "orders", "verifier").Credential)
+	after := at(n.manifest(t).Position())
+	tail := func(headers ...string) int {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		t.Cleanup(cancel)
+		resp, err := http.DefaultClient.Do(request(t, "GET", n.url+"/revocation/tail?after="+after, "", headers...).WithContext(ctx))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp.StatusCode
+	}
+	places := 0
+	for tail() == http.StatusOK {
+		places++
+	}
+	if got := tail(basic("orders:wrong")); got != http.StatusServiceUnavailable {
+		t.Errorf("a wrong credential after %d others: %d", places, got)
+	}
+	if got := tail(orders); got != http.StatusOK {
+		t.Errorf("a verifier after %d others: %d", places, got)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -132,9 +131,9 @@ func TestWhereAChainBegins(t *testing.T) {
 }
 
 func TestSubscribersAreCounted(t *testing.T) {
-	var s subscribers
-	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	for range maxPerAddress {
+	s := newSubscribers()
+	a, b := "192.0.2.1", "192.0.2.2"
+	for range maxFromOne {
 		if !s.join(a) {
 			t.Fatal("refused below the bound")
 		}

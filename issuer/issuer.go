@@ -94,8 +94,8 @@ func New(ctx context.Context, cfg Config) (*Issuer, error) {
 	}
 	i := &Issuer{cfg: cfg, log: cfg.Log, st: cfg.Store, keys: cfg.Keyring}
 	i.hub = newHub(cfg.Store, cfg.Keyring, cfg.Log, cfg.Now)
-	i.tail = newTail(i.hub, cfg.TrustedProxies)
 	i.door = &doorkeeper{st: cfg.Store, local: u.Scheme == "http" && isLoopback(u.Hostname())}
+	i.tail = newTail(i.hub, i.door, cfg.TrustedProxies)
 	i.holders = newHolders(cfg.Keyring.MaxTokenLife(), cfg.Now)
 	if err := i.openSessions(ctx); err != nil {
 		return nil, err

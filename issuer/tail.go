@@ -11,17 +11,20 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
+	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
-// Bounds on those who listen to the feed.
+// Bounds on those who listen to the feed. Places and turns of verifiers are apart
+// from those of everybody else: the feed is public, and whoever takes all there is
+// of both must not keep a revocation from those that it is for.
 const (
-	maxSubscribers = 4096             // in one process
-	maxPerAddress  = 512              // from one client address
+	maxSubscribers = 4096             // of either sort in one process
+	maxFromOne     = 512              // with one credential, or from one client network
 	maxCatchUp     = 64 << 10         // entries behind the head; further back a snapshot is cheaper
-	maxCatchingUp  = 8                // subscribers for whom the log is read at the same time
+	maxCatchingUp  = 8                // subscribers of either sort for whom the log is read at the same time
 	maxBehind      = 64               // links that a subscriber may be behind
 	writeLimit     = 5 * time.Second  // for one write to a subscriber
 	maxWait        = 60 * time.Second // of a long poll
@@ -32,34 +35,37 @@ var errGone = &serve.Error{
 	Description: "the log no longer goes on from that position; start from the manifest",
 }
 
-// subscribers counts those who listen.
+// subscribers are the places of one sort of those who listen.
 type subscribers struct {
-	mu     sync.Mutex
-	total  int
-	byAddr map[netip.Addr]int
+	catchUp chan struct{} // capacity maxCatchingUp
+
+	mu    sync.Mutex
+	total int
+	by    map[string]int // credential, or network
+}
+
+func newSubscribers() *subscribers {
+	return &subscribers{catchUp: make(chan struct{}, maxCatchingUp), by: map[string]int{}}
 }
 
 // join takes a place; false when there is none. Who got one must leave.
-func (s *subscribers) join(a netip.Addr) bool {
+func (s *subscribers) join(who string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.total >= maxSubscribers || s.byAddr[a] >= maxPerAddress {
+	if s.total >= maxSubscribers || s.by[who] >= maxFromOne {
 		return false
 	}
-	if s.byAddr == nil {
-		s.byAddr = map[netip.Addr]int{}
-	}
 	s.total++
-	s.byAddr[a]++
+	s.by[who]++
 	return true
 }
 
-func (s *subscribers) leave(a netip.Addr) {
+func (s *subscribers) leave(who string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total--
-	if s.byAddr[a]--; s.byAddr[a] == 0 {
-		delete(s.byAddr, a)
+	if s.by[who]--; s.by[who] == 0 {
+		delete(s.by, who)
 	}
 }
 
@@ -72,13 +78,26 @@ func (s *subscribers) count() int {
 // A tail serves GET /revocation/tail.
 type tail struct {
 	hub     *hub
+	door    *doorkeeper
 	trusted []netip.Prefix
-	subs    subscribers
-	catchUp chan struct{} // capacity maxCatchingUp
+
+	verifiers, others *subscribers
 }
 
-func newTail(h *hub, trusted []netip.Prefix) *tail {
-	return &tail{hub: h, trusted: trusted, catchUp: make(chan struct{}, maxCatchingUp)}
+func newTail(h *hub, door *doorkeeper, trusted []netip.Prefix) *tail {
+	return &tail{hub: h, door: door, trusted: trusted, verifiers: newSubscribers(), others: newSubscribers()}
+}
+
+func (t *tail) count() int { return t.verifiers.count() + t.others.count() }
+
+// admit finds a place for who sent r: among the verifiers if a credential shows
+// that it is one, and otherwise, or when those are full, among all others.
+func (t *tail) admit(r *http.Request) (place *subscribers, leave func(), ok bool) {
+	if name, err := t.door.verifier(r); err == nil && t.verifiers.join(name) {
+		return t.verifiers, func() { t.verifiers.leave(name) }, true
+	}
+	network := account.Network(serve.ClientAddr(r, t.trusted))
+	return t.others, func() { t.others.leave(network) }, t.others.join(network)
 }
 
 func (t *tail) serve(w http.ResponseWriter, r *http.Request) error {
@@ -89,15 +108,15 @@ func (t *tail) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	addr := serve.ClientAddr(r, t.trusted)
-	if !t.subs.join(addr) {
+	place, leave, ok := t.admit(r)
+	if !ok {
 		return &serve.Error{
 			Status: http.StatusServiceUnavailable, Code: oauth.TemporarilyUnavailable,
 			Description: "too many subscribers", RetryAfter: 5 * time.Second,
 		}
 	}
-	defer t.subs.leave(addr)
-	v, missed, err := t.start(r.Context(), from)
+	defer leave()
+	v, missed, err := t.start(r.Context(), place, from)
 	if err != nil {
 		return err
 	}
@@ -158,7 +177,7 @@ func badRequest(description string) error {
 
 // start finds the view from which a subscriber goes on live, and the links that
 // bring him there.
-func (t *tail) start(ctx context.Context, from mark) (*view, []*link, error) {
+func (t *tail) start(ctx context.Context, place *subscribers, from mark) (*view, []*link, error) {
 	v := t.hub.latest.Load()
 	// Another node may have told him of entries that this one has not read yet.
 	if v == nil || from.epoch != v.head.Epoch || from.seq > v.head.Seq {
@@ -174,15 +193,15 @@ func (t *tail) start(ctx context.Context, from mark) (*view, []*link, error) {
 	if from.seq == h.Seq {
 		return v, nil, nil
 	}
-	missed, err := t.missed(ctx, v, from)
+	missed, err := t.missed(ctx, place, v, from)
 	return v, missed, err
 }
 
 // missed signs what lies between a subscriber's position and the end of v.
-func (t *tail) missed(ctx context.Context, v *view, from mark) ([]*link, error) {
+func (t *tail) missed(ctx context.Context, place *subscribers, v *view, from mark) ([]*link, error) {
 	select {
-	case t.catchUp <- struct{}{}:
-		defer func() { <-t.catchUp }()
+	case place.catchUp <- struct{}{}:
+		defer func() { <-place.catchUp }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

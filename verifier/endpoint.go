@@ -25,6 +25,8 @@ type endpoint struct {
 	base   string // without a slash at its end
 	client *http.Client
 	mirror bool // reached over a cache; never sent the credential
+
+	authorize func(*http.Request) error // shows the credential; nil for mirrors
 }
 
 func newEndpoint(cfg *Config, base string, mirror bool) (endpoint, error) {
@@ -110,7 +112,17 @@ func (e endpoint) tail(ctx context.Context, after revocation.Position, wait, pat
 	if wait > 0 {
 		path += "&wait=" + strconv.Itoa(int(wait/time.Second))
 	}
-	resp, err := e.get(ctx, path, http.Header{"Cache-Control": {"no-cache"}, "Accept": {"text/event-stream"}})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.base+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header = http.Header{"Cache-Control": {"no-cache"}, "Accept": {"text/event-stream"}}
+	if e.authorize != nil {
+		// The tail is public. A verifier that shows itself is let in also when
+		// everybody else is too many; one that cannot still tries.
+		_ = e.authorize(req)
+	}
+	resp, err := e.do(req, http.StatusOK)
 	if err != nil {
 		return err
 	}

@@ -101,6 +101,9 @@ func newFeed(cfg *Config, base string, keys *keySource, state *stateDir) (*feed,
 		if err != nil {
 			return nil, err
 		}
+		if i == 0 {
+			e.authorize = f.authorize
+		}
 		f.at = append(f.at, e)
 	}
 	return f, f.restore()

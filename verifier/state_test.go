@@ -431,6 +431,27 @@ func TestThreat72TruncatedAndSlowTail(t *testing.T) {
 	}
 }
 
+// The issuer has no place left for those who listen, but for its verifiers.
+func TestThreat134PlaceInACrowd(t *testing.T) {
+	bubble(t, func(t *testing.T, o *origin) {
+		o.door("/revocation/tail", func(w http.ResponseWriter, r *http.Request) {
+			if name, secret, ok := r.BasicAuth(); !ok || name+":"+secret != credential {
+				broken(w, r)
+				return
+			}
+			o.answer(w, r)
+		})
+		v := o.ready(t, nil)
+		token := o.token(t, nil)
+		pass(time.Second)
+		o.revoke(revocation.Subject, "user-1")
+		pass(100 * time.Millisecond)
+		if err := verify(t, v, token); !refusedAs(err, revocation.Subject) {
+			t.Errorf("revoked 100 ms ago: %v", err)
+		}
+	})
+}
+
 func TestThreat72HedgeToAMirror(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		// A mirror: another listener in front of the same origin.
