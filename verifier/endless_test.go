@@ -23,7 +23,7 @@ func TestThreat97EndlessAnswers(t *testing.T) {
 				revokeSessions(o, 3)
 				o.takeSnapshot(t)
 				o.revoke(revocation.Session, "gone-3") // so that the tail is needed as well
-				var taken atomic.Int64 // answers may overlap
+				var taken atomic.Int64                 // answers may overlap
 				o.door(path, func(w http.ResponseWriter, r *http.Request) {
 					chunk := []byte(strings.Repeat("a", 64<<10))
 					for taken.Load() < 2*most {
