@@ -68,6 +68,23 @@ func TestTableFileKeepsTime(t *testing.T) {
 	}
 }
 
+// What the file says holds for what is in it, and what the configuration says from
+// now on: whichever is longer.
+func TestThreat67RetentionAcrossARestart(t *testing.T) {
+	for _, wanted := range []time.Duration{10 * time.Minute, 3 * time.Hour} {
+		l, table := sampleTable(t)
+		again := restarted(t, table, revocation.TableConfig{Retention: wanted})
+		pass(t, again, l, max(wanted, time.Hour)-5*time.Minute)
+		if n := again.Len(); n != 20 {
+			t.Errorf("an hour in the file, %v wanted: %d entries of 20 at the end of that", wanted, n)
+		}
+		pass(t, again, l, time.Hour)
+		if n := again.Len(); n != 0 {
+			t.Errorf("an hour in the file, %v wanted: %d entries left afterwards", wanted, n)
+		}
+	}
+}
+
 func TestTableFileDamaged(t *testing.T) {
 	_, table := sampleTable(t)
 	good := file(t, table)
