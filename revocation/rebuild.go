@@ -10,11 +10,17 @@ const rebuildShare = 16
 // that have not expired are evicted for lack of room.
 const evictLoad = 70
 
-// put adds a record unless the marks say that it is gone already.
+// put adds a record unless the marks say that it is gone already. Of another
+// history they say nothing: its entries below them are new, and are held as if
+// they came next, which revokes a superset.
 func (t *Table) put(r Record) {
+	gone := max(t.dropped, t.horizon.expired)
+	if t.forked && r.Seq <= gone {
+		r.Seq = min(t.Head().Seq+1, MaxSeq)
+	}
 	m := newMark(r.Entry.Kind, r.Entry.Flags, r.Seq)
 	v := t.view.Load()
-	if v.flooded || !t.keeps(m, max(t.dropped, t.horizon.expired)) {
+	if v.flooded || !t.keeps(m, gone) {
 		return
 	}
 	if full(v.slots) {

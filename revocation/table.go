@@ -63,6 +63,7 @@ type Table struct {
 	horizon horizon
 	dropped uint64        // the low-water mark, also before the first Load
 	held    int           // entries that eviction passes over
+	forked  bool          // another history was seen, and not loaded yet
 	rebuilt time.Duration // on the feed's clock
 }
 
@@ -181,6 +182,7 @@ func (t *Table) Apply(f *Frame) error {
 	switch err := t.joins(f); err {
 	case nil:
 	case ErrFork:
+		t.forked = true
 		t.putAll(f)
 		return ErrFork
 	default:
@@ -234,12 +236,14 @@ func (t *Table) Load(s *Snapshot) error {
 	if err != nil && err != ErrFork {
 		return err
 	}
+	t.forked = t.forked || err == ErrFork
 	for _, r := range s.Records {
 		t.put(r)
 	}
 	if err == ErrFork {
 		return ErrFork
 	}
+	t.forked = false
 	v := *t.view.Load()
 	t.dropped = max(t.dropped, s.LowWater)
 	v.low = t.dropped

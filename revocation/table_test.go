@@ -586,3 +586,76 @@ func ExampleTable() {
 	// minted before: true subject
 	// minted after:  false
 }
+
+// What another history revokes is in force also where our own has dropped all that
+// had those numbers long ago: it is new there.
+func TestThreat70ForkBelowTheLowWaterMark(t *testing.T) {
+	const iss, base = "https://id.example", 990
+	origin, at := revocation.Origin(iss, 1, base), time.Unix(1e9, 0)
+	frame := func(first uint64, c revocation.Link, entries []revocation.Entry) *revocation.Frame {
+		at = at.Add(30 * time.Second)
+		return &revocation.Frame{
+			Issuer: iss, Epoch: 1, First: first, C0: c, C1: c.Chain(first, entries), AsOf: at, HandleKeyID: "k", Entries: entries,
+		}
+	}
+	sessions := func(handle revocation.Handle) (entries []revocation.Entry) {
+		for n := range revocation.Handle(10) {
+			entries = append(entries, revocation.Entry{Kind: revocation.Session, Handle: handle + n})
+		}
+		return entries
+	}
+	revoked := func(table *revocation.Table, handle revocation.Handle) bool {
+		return table.Check(revocation.Query{RSQ: base + 10, Targets: []revocation.Target{{Kind: revocation.Session, Handle: handle}}}).Revoked
+	}
+	start := func() *revocation.Table {
+		table, err := revocation.NewTable(revocation.TableConfig{Issuer: iss, Retention: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours := frame(base+1, origin, sessions(100))
+		steps := []error{
+			table.Load(&revocation.Snapshot{Issuer: iss, Position: revocation.Position{Epoch: 1, Seq: base, C: origin}, AsOf: at}),
+			table.Apply(ours),
+		}
+		for range 10 {
+			steps = append(steps, table.Apply(frame(base+11, ours.C1, nil)))
+		}
+		if err := errors.Join(steps...); err != nil || table.LowWater() != base+10 {
+			t.Fatal(err, table.LowWater())
+		}
+		return table
+	}
+	other := frame(base+1, origin, sessions(200))
+	table := start()
+	if err := table.Apply(other); !errors.Is(err, revocation.ErrFork) {
+		t.Fatal(err)
+	}
+	if !revoked(table, 200) || !revoked(table, 209) {
+		t.Error("entries of the other history's frame are not in force")
+	}
+	// The rest of that history comes in a snapshot.
+	table = start()
+	ahead := frame(base+11, other.C1, sessions(300))
+	if err := table.Apply(ahead); !errors.Is(err, revocation.ErrFork) {
+		t.Fatal(err)
+	}
+	whole := &revocation.Snapshot{Issuer: iss, Position: ahead.End(), AsOf: at}
+	for n, e := range append(sessions(200), sessions(300)...) {
+		whole.Records = append(whole.Records, revocation.Record{Seq: base + 1 + uint64(n), Entry: e})
+	}
+	if err := table.Load(whole); err != nil {
+		t.Fatal(err)
+	}
+	if !revoked(table, 200) || !revoked(table, 209) || !revoked(table, 305) {
+		t.Error("entries of the other history's snapshot are not in force")
+	}
+	// From here on it is our history, and old is old again.
+	if err := table.Load(&revocation.Snapshot{Issuer: iss, Position: whole.Position, AsOf: at, Records: []revocation.Record{
+		{Seq: base + 1, Entry: revocation.Entry{Kind: revocation.Session, Handle: 400}},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if revoked(table, 400) {
+		t.Error("an entry below the low-water mark was taken for new")
+	}
+}
