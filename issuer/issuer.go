@@ -154,6 +154,12 @@ func (c *Config) complete() (*url.URL, error) {
 	return u, nil
 }
 
+// CheckURL returns why New would refuse a URL, before a store belongs to it.
+func CheckURL(raw string, plainHTTP bool) error {
+	_, err := checkURL(raw, plainHTTP)
+	return err
+}
+
 // checkURL refuses an issuer that is not a plain https URL (RFC 8414, Section 2),
 // or http where nobody can listen in.
 func checkURL(raw string, plainHTTP bool) (*url.URL, error) {

@@ -75,6 +75,13 @@ func serveGuard(ctx context.Context, c *GuardConfig, log *slog.Logger) (err erro
 	if err != nil {
 		return err
 	}
+	server := &serve.Server{
+		Log: log, TLSCert: c.TLSCert, TLSKey: c.TLSKey, TLS12: c.TLS12, PlainHTTP: c.PlainHTTP,
+	}
+	if err := server.Check(listeners...); err != nil {
+		closeListeners(listeners)
+		return explainServing(err)
+	}
 	verifiers, err := openVerifiers(ctx, c, log)
 	defer func() { err = errors.Join(err, closeVerifiers(verifiers)) }()
 	if err != nil {
@@ -89,10 +96,7 @@ func serveGuard(ctx context.Context, c *GuardConfig, log *slog.Logger) (err erro
 	for _, ln := range listeners {
 		log.Info("guarding", "listen", ln.Addr().String(), "iss", c.Issuers, "aud", c.Audience, "version", programVersion())
 	}
-	server := &serve.Server{
-		Handler: g.Handler(), Log: log,
-		TLSCert: c.TLSCert, TLSKey: c.TLSKey, TLS12: c.TLS12, PlainHTTP: c.PlainHTTP,
-	}
+	server.Handler = g.Handler()
 	err = explainServing(server.Serve(ctx, listeners...))
 	log.Info("stopped")
 	return err

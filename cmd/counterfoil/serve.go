@@ -91,16 +91,23 @@ func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
 	if err := c.nameIssuer(ln.Addr()); err != nil {
 		return err
 	}
+	if err := issuer.CheckURL(c.Issuer, c.PlainHTTP); err != nil {
+		return err // now: a store that was opened belongs to its URL for ever
+	}
+	public := &serve.Server{
+		Log: log, TLSCert: c.TLSCert, TLSKey: c.TLSKey, TLS12: c.TLS12, PlainHTTP: c.PlainHTTP,
+	}
+	if err := public.Check(ln); err != nil {
+		return explainServing(err)
+	}
 	st, iss, err := openIssuer(ctx, c, data, log)
 	if err != nil {
 		return err
 	}
 	log.Info("serving", "iss", c.Issuer, "listen", ln.Addr().String(), "data", c.Data, "version", programVersion())
+	public.Handler = serve.AccessLog(log, iss, c.TrustedProxies...)
 	err = runServers(ctx,
-		serving{&serve.Server{
-			Handler: serve.AccessLog(log, iss, c.TrustedProxies...), Log: log,
-			TLSCert: c.TLSCert, TLSKey: c.TLSKey, TLS12: c.TLS12, PlainHTTP: c.PlainHTTP,
-		}, ln},
+		serving{public, ln},
 		serving{&serve.Server{Handler: serve.AccessLog(log, iss.AdminHandler()), Log: log}, admin},
 	)
 	err = explainServing(err)

@@ -105,6 +105,18 @@ func (s *Server) prepare(listeners []net.Listener) (*tls.Config, error) {
 	if s.Handler == nil || s.Log == nil || len(listeners) == 0 {
 		return nil, errors.New("serve: Handler, Log and a listener are required")
 	}
+	return s.transport(listeners)
+}
+
+// Check returns what [Server.Serve] would refuse the listeners for: certificate
+// files that are not good, or plain HTTP beyond loopback. It needs no Handler and
+// leaves the listeners open.
+func (s *Server) Check(listeners ...net.Listener) error {
+	_, err := s.transport(listeners)
+	return err
+}
+
+func (s *Server) transport(listeners []net.Listener) (*tls.Config, error) {
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return nil, errors.New("a TLS certificate and its key go together: give both or neither")
 	}
