@@ -149,7 +149,7 @@ func checkSurvived(t *testing.T, iss *issuerUnderTest, sessions []*outcome, guar
 			unknown++
 		}
 	}
-	t.Logf("acknowledged before the crash: %d revocations, %d refreshes; %d requests without an answer", revoked, renewed, unknown)
+	t.Logf("measured: acknowledged before the crash: %d revocations, %d refreshes; %d requests without an answer", revoked, renewed, unknown)
 	if revoked == 0 || renewed == 0 || unknown == 0 {
 		t.Error("the crash did not come in the middle")
 	}

@@ -84,7 +84,7 @@ func report(t *testing.T, what string, took []time.Duration) {
 	t.Helper()
 	slices.Sort(took)
 	n := len(took)
-	t.Logf("%s, %d times: p50 %v, p99 %v, max %v", what, n, took[n/2], took[n*99/100], took[n-1])
+	t.Logf("measured: %s, %d times: p50 %v, p99 %v, max %v", what, n, took[n/2], took[n*99/100], took[n-1])
 }
 
 func revokeUser(t *testing.T, iss *issuerUnderTest, fronts []string) {

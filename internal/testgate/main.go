@@ -23,6 +23,9 @@ import (
 const (
 	modulePath  = "github.com/counterfoil/counterfoil/"
 	threatsFile = "docs/threats.md"
+
+	// measured marks what a test logs to be shown also when it passes.
+	measured = "measured: "
 )
 
 func main() {
@@ -96,6 +99,11 @@ func (g *gate) take(e event) {
 		g.settle(t, e.Action)
 		if e.Test == "" {
 			fmt.Fprintf(g.out, "ok    %s\n", strings.TrimPrefix(e.Package, modulePath))
+		}
+		for _, line := range g.output[t] {
+			if _, figure, ok := strings.Cut(line, measured); ok {
+				fmt.Fprint(g.out, "      ", figure)
+			}
 		}
 		delete(g.output, t)
 	}

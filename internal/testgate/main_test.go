@@ -46,3 +46,17 @@ func TestGate(t *testing.T) {
 		})
 	}
 }
+
+func TestFiguresOfPassedTestsAreShown(t *testing.T) {
+	output := func(text string) string {
+		return `{"Action":"output","Package":"` + modulePath + `e2e","Test":"TestA","Output":"` + text + `\n"}` + "\n"
+	}
+	var out bytes.Buffer
+	g := &gate{out: &out, state: map[test]string{}, output: map[test][]string{}}
+	if err := g.read(strings.NewReader(output("    a_test.go:7: measured: p99 3 ms") + output("noise") + line("pass", "e2e", "TestA"))); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); got != "      p99 3 ms\n" {
+		t.Errorf("shown: %q", got)
+	}
+}
