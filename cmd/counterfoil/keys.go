@@ -13,8 +13,8 @@ type signingKey struct {
 	Algorithm string    `json:"alg"`
 	State     string    `json:"state"`
 	Published time.Time `json:"published"`
-	Changed   time.Time `json:"changed,omitzero"`
-	Until     time.Time `json:"until,omitzero"`
+	Activated time.Time `json:"activated,omitzero"` // when it began to sign
+	Stopped   time.Time `json:"stopped,omitzero"`   // when it ceased to
 }
 
 // rotation is what a rotation did.
@@ -43,9 +43,9 @@ func (a *app) keysListCommand() *cobra.Command {
 			}
 			rows := make([][]string, len(keys))
 			for i, k := range keys {
-				rows[i] = []string{k.KeyID, k.Algorithm, k.State, stamp(k.Published), stamp(k.Changed)}
+				rows[i] = []string{k.KeyID, k.Algorithm, k.State, stamp(k.Published), stamp(k.Activated), stamp(k.Stopped)}
 			}
-			return printTable(a.stdout, "KID ALG STATE PUBLISHED CHANGED", rows)
+			return printTable(a.stdout, "KID ALG STATE PUBLISHED ACTIVATED STOPPED", rows)
 		},
 	}
 	admin.register(cmd.Flags())
