@@ -28,8 +28,8 @@ type acknowledgement struct {
 	Seq      uint64 `json:"seq"`
 	C        string `json:"c"`
 	KFID     string `json:"kfid"`
-	Keys     string `json:"keys"`           // hash of the key set that it holds
-	Done     bool   `json:"done,omitempty"` // it signs off
+	Keys     string `json:"keys"`          // hash of the key set that it holds
+	Done     bool   `json:"done,omitzero"` // it signs off
 }
 
 // An ackRequest is the body of POST /revocation/ack.
@@ -57,7 +57,7 @@ type holder struct {
 	Credential string `json:"credential"`
 	acknowledgement
 	Heard time.Time `json:"heard"`
-	Fork  bool      `json:"fork,omitempty"` // it stands where our log does not lead: two histories
+	Fork  bool      `json:"fork,omitzero"` // it stands where our log does not lead: two histories
 }
 
 func (h *holder) name() string { return h.Credential + "/" + h.Instance }

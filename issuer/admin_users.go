@@ -28,7 +28,7 @@ type userJSON struct {
 	Disabled bool                      `json:"disabled"`
 	Created  time.Time                 `json:"created"`
 	Password string                    `json:"password,omitempty"`
-	Seq      uint64                    `json:"seq,omitempty"` // of the entry that the change made
+	Seq      uint64                    `json:"seq,omitzero"` // of the entry that the change made
 }
 
 func showUser(u *store.User) userJSON {

@@ -77,7 +77,7 @@ since whoever can write the whole database can also write a new chain.`,
 				OK       bool   `json:"ok"`
 				Rows     uint64 `json:"rows"`
 				Hash     string `json:"hash"`
-				BrokenAt uint64 `json:"broken_at,omitempty"`
+				BrokenAt uint64 `json:"broken_at,omitzero"`
 			}
 			if err := c.call(cmd.Context(), http.MethodGet, "/admin/audit/verify", nil, &report); err != nil {
 				return err

@@ -23,7 +23,7 @@ type user struct {
 	Disabled bool                      `json:"disabled"`
 	Created  time.Time                 `json:"created"`
 	Password string                    `json:"password,omitempty"` // made up just now
-	Seq      uint64                    `json:"seq,omitempty"`      // of the revocation that came with the change
+	Seq      uint64                    `json:"seq,omitzero"`       // of the revocation that came with the change
 }
 
 func (a *app) userCommand() *cobra.Command {

@@ -81,9 +81,9 @@ func clean(s string) string {
 // A Report is what [Verify] found.
 type Report struct {
 	OK       bool   `json:"ok"`
-	Rows     uint64 `json:"rows"`                // whole rows, from the first
-	Hash     string `json:"hash"`                // of the last whole row, hex; compare it with one kept elsewhere
-	BrokenAt uint64 `json:"broken_at,omitempty"` // number of the first row that does not fit
+	Rows     uint64 `json:"rows"`               // whole rows, from the first
+	Hash     string `json:"hash"`               // of the last whole row, hex; compare it with one kept elsewhere
+	BrokenAt uint64 `json:"broken_at,omitzero"` // number of the first row that does not fit
 }
 
 // Verify recomputes the chain of the whole trail.
