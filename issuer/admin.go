@@ -66,8 +66,7 @@ func (i *Issuer) adminRoutes() http.Handler {
 }
 
 // adminByToken lets in who has an access token of this issuer with the scope
-// admin, made for this issuer. Its tag was checked before anything is done
-// (DESIGN 4.4).
+// admin, made for this issuer. Its tag is checked before anything is done.
 func (i *Issuer) adminByToken() http.Handler {
 	return serve.Handler(i.log, func(w http.ResponseWriter, r *http.Request) error {
 		token, err := bearer(r)

@@ -26,8 +26,7 @@ type doorkeeper struct {
 // verifier returns the name of the verifier client that sent r: by its Basic
 // credential (RFC 6749, Section 2.3.1), or [loopback]. Without a credential it is
 // let in only if the issuer's own URL is http on loopback, the request comes from
-// loopback and is for loopback, and no proxy has left its mark on it (DESIGN 4.3,
-// credentials).
+// loopback and is for loopback, and no proxy has left its mark on it.
 func (d *doorkeeper) verifier(r *http.Request) (string, error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {

@@ -249,7 +249,7 @@ func (i *Issuer) maintain(ctx context.Context) {
 	}
 }
 
-// trim drops the log entries that no live token can meet any more (DESIGN 4.2).
+// trim drops the log entries that no live token can meet any more.
 func (i *Issuer) trim(ctx context.Context) error {
 	for {
 		var dropped int

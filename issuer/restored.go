@@ -32,7 +32,7 @@ type restoredJSON struct {
 // restored serves POST /admin/restored: the database came back from a backup. A
 // new epoch begins above everything that was issued since, and the revocations in
 // the frames that somebody kept are made again in it, so that no session that was
-// revoked after the backup comes back to life (DESIGN 4.3, epochs).
+// revoked after the backup comes back to life.
 func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Frames []string `json:"frames"` // as the feed sent them, in any order
