@@ -113,7 +113,7 @@ type AudienceConfig struct {
 	// The "aud" of its tokens.
 	Name string `yaml:"name"`
 	// Claims of the users that it receives. Default: all; [] is none.
-	Claims []string `yaml:"claims"`
+	Claims []string `yaml:"claims,omitzero"`
 }
 
 // Argon2Config is the cost of Argon2id (RFC 9106).

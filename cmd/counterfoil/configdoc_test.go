@@ -135,7 +135,10 @@ func structOf(typ reflect.Type) reflect.Type {
 	return nil
 }
 
-func yamlName(f reflect.StructField) string { return f.Tag.Get("yaml") }
+func yamlName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	return name
+}
 
 // sentence makes "The cost of X." of the comment "Argon2Config is the cost of X.".
 func sentence(comment string) string {
