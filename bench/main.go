@@ -87,7 +87,7 @@ func render(sections []section, s settings) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Results\n\nMade by `make bench` on %s: %s, %d cores, %s, %s.\n",
 		time.Now().UTC().Format(time.DateOnly), cpuModel(), runtime.NumCPU(), memory(), runtime.Version())
-	fmt.Fprintf(&b, "The machine is shared with others; take ratios and CPU times from here, not rates. %d rounds a comparison, %d s a load, one run.\n", s.rounds, s.seconds)
+	fmt.Fprintf(&b, "Take ratios and CPU times from here, not rates: those belong to the machine. %d rounds a comparison, %d s a load, one run.\n", s.rounds, s.seconds)
 	for _, sec := range sections {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", sec.title, sec.notes)
 		fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(sec.head, " | "), strings.Repeat("---|", len(sec.head)))
