@@ -67,6 +67,9 @@ func New(cfg Config) (*Guard, error) {
 	if len(cfg.Verifiers) == 0 {
 		return nil, errors.New("guard: Verifiers is required")
 	}
+	if err := Check(cfg.Routes, cfg.Headers); err != nil {
+		return nil, err
+	}
 	routes, err := newRoutes(cfg.Routes)
 	if err != nil {
 		return nil, err
@@ -77,13 +80,23 @@ func New(cfg Config) (*Guard, error) {
 	}
 	slices.Sort(g.issuers)
 	g.reserved = g.headers.reserved()
-	if slices.Sort(g.reserved); len(slices.Compact(slices.Clone(g.reserved))) != len(g.reserved) {
-		return nil, errors.New("guard: two of Headers have one name")
-	}
+	slices.Sort(g.reserved)
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
 	return g, nil
+}
+
+// Check returns why [New] would refuse routes or headers.
+func Check(list []Route, h Headers) error {
+	if _, err := newRoutes(list); err != nil {
+		return err
+	}
+	names := h.withDefaults().reserved()
+	if slices.Sort(names); len(slices.Compact(slices.Clone(names))) != len(names) {
+		return errors.New("guard: two of Headers have one name")
+	}
+	return nil
 }
 
 // Handler serves /auth, /healthz and /readyz.

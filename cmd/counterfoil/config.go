@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -16,8 +17,12 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/counterfoil/counterfoil/guard"
+	"github.com/counterfoil/counterfoil/internal/fetch"
+	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/account"
+	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/session"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/verifier"
 )
 
@@ -214,13 +219,32 @@ func (c *Config) decode(data []byte) error {
 	next := *c
 	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&next)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return &misuseError{errors.New(yaml.FormatError(err, false, false))}
+		return &misuseError{yamlError(err)}
 	}
 	// The decoder makes a zero value of a file without content.
 	if !reflect.ValueOf(next).IsZero() {
 		*c = next
 	}
 	return nil
+}
+
+// yamlError is err with its place, and without the names of Go's types.
+func yamlError(err error) error {
+	wrong, ok := errors.AsType[*yaml.TypeError](err)
+	if !ok {
+		return errors.New(yaml.FormatError(err, false, false))
+	}
+	want := "of the type that this key takes"
+	switch {
+	case wrong.DstType == reflect.TypeFor[time.Duration]():
+		want = "a duration such as 15m"
+	case wrong.DstType.Kind() == reflect.Bool:
+		want = "true or false"
+	case wrong.DstType.Kind() == reflect.Slice:
+		want = "a list"
+	}
+	at := wrong.Token.Position
+	return fmt.Errorf("[%d:%d] this is not %s", at.Line, at.Column, want)
 }
 
 // check finds what can be found without touching the world. A process checks its
@@ -248,7 +272,17 @@ func (c *ServeConfig) check() error {
 	case c.Store != "" && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://"):
 		return misuse("serve: store is a postgres:// URL; without it SQLite is used")
 	}
-	return nil
+	for _, alg := range c.Algorithms {
+		if !keyring.Signs(jwk.Algorithm(alg)) {
+			return misuse("serve: algorithms: %q is not a signature algorithm with a public key, such as ES256", alg)
+		}
+	}
+	if c.Issuer != "" {
+		if err := issuer.CheckURL(c.Issuer, c.PlainHTTP); err != nil {
+			return misuse("serve: %w", err)
+		}
+	}
+	return checkAddress("serve", c.Listen)
 }
 
 func (c *GuardConfig) check() error {
@@ -265,6 +299,29 @@ func (c *GuardConfig) check() error {
 		if !slices.Contains(c.Issuers, issuer) {
 			return misuse("guard: credentials names %s, which is none of the issuers", issuer)
 		}
+	}
+	for _, issuer := range c.Issuers {
+		if _, err := fetch.ParseURL(issuer); err != nil {
+			return misuse("guard: issuer %q: %w", issuer, err)
+		}
+	}
+	if err := guard.Check(c.routes(), c.headers()); err != nil {
+		return &misuseError{err}
+	}
+	var all []error
+	for _, addr := range c.Listen {
+		all = append(all, checkAddress("guard", addr))
+	}
+	return errors.Join(all...)
+}
+
+// checkAddress looks at the form of an address to listen on.
+func checkAddress(section, addr string) error {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok && path != "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return misuse("%s: listen takes HOST:PORT or unix:PATH, not %q", section, addr)
 	}
 	return nil
 }

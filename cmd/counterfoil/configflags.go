@@ -139,7 +139,7 @@ func (a *app) configCheckCommand() *cobra.Command {
 				return err
 			}
 			if err := cfg.check(); err != nil {
-				return err
+				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			a.say("%s is good", args[0])
 			return nil
@@ -174,5 +174,8 @@ func (a *app) readConfig(file string) (Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	return cfg, cfg.decode(data)
+	if err := cfg.decode(data); err != nil {
+		return cfg, fmt.Errorf("%s: %w", file, err)
+	}
+	return cfg, nil
 }

@@ -59,7 +59,7 @@ func (c *Config) complete() error {
 		c.Algorithms = []jwk.Algorithm{jwk.ES256}
 	}
 	for _, alg := range c.Algorithms {
-		if !signs(alg) {
+		if !Signs(alg) {
 			return fmt.Errorf("keyring: %q is not an algorithm for a published key", alg)
 		}
 	}
@@ -78,8 +78,9 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// signs reports whether alg is a signature whose public half can be published.
-func signs(alg jwk.Algorithm) bool {
+// Signs reports whether a ring can hold keys for alg: a signature whose public
+// half can be published.
+func Signs(alg jwk.Algorithm) bool {
 	switch alg {
 	case jwk.RS256, jwk.RS384, jwk.RS512, jwk.PS256, jwk.PS384, jwk.PS512,
 		jwk.ES256, jwk.ES384, jwk.ES512, jwk.Ed25519, jwk.EdDSA:
