@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -38,6 +39,20 @@ func (a *app) readAtMost(name string, limit int64) ([]byte, error) {
 	}
 	defer f.Close()
 	return readBounded(f, name, limit)
+}
+
+// oneStdin returns misuse when more than one of the inputs is stdin.
+func oneStdin(inputs ...string) error {
+	stdins := 0
+	for _, name := range inputs {
+		if name == "-" {
+			stdins++
+		}
+	}
+	if stdins > 1 {
+		return misuse("stdin cannot be two things at once: name a file for one of them")
+	}
+	return nil
 }
 
 // unreadable shortens what the system says about a file.
@@ -173,7 +188,7 @@ func fetchKeys(ctx context.Context, raw string) (*jwk.Set, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, &fetch.StatusError{Status: resp.StatusCode}
+		return nil, fmt.Errorf("%s: %w", u.Redacted(), &fetch.StatusError{Status: resp.StatusCode})
 	}
 	body, err := fetch.Body(resp.Body, maxKeySet)
 	if err != nil {

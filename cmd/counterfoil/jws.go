@@ -48,6 +48,9 @@ func (a *app) jwsSignCommand() *cobra.Command {
 			if err := required(cmd.Flags(), "key"); err != nil {
 				return err
 			}
+			if err := oneStdin(key.source, firstOr(args, "-")); err != nil {
+				return err
+			}
 			signer, err := a.readKey(key)
 			if err != nil {
 				return err
@@ -85,6 +88,9 @@ func (a *app) jwsVerifyCommand() *cobra.Command {
 				return misuse("--payload is not there yet: detached content cannot be verified")
 			}
 			if err := required(cmd.Flags(), "keys"); err != nil {
+				return err
+			}
+			if err := oneStdin(keys.source, firstOr(args, "-")); err != nil {
 				return err
 			}
 			token, err := a.readToken(firstOr(args, "-"))

@@ -40,6 +40,9 @@ func (a *app) jwtSignCommand() *cobra.Command {
 			if err := required(cmd.Flags(), "key"); err != nil {
 				return err
 			}
+			if err := oneStdin(key.source, firstOr(args, "-")); err != nil {
+				return err
+			}
 			signer, err := a.readKey(key)
 			if err != nil {
 				return err
@@ -150,6 +153,9 @@ looked at: that takes a verifier that follows the issuer's feed.`,
 			policy.Now = func() time.Time { return now }
 			if policy.Leeway == 0 {
 				policy.Leeway = jwt.NoLeeway
+			}
+			if err := oneStdin(keys.source, firstOr(args, "-")); err != nil {
+				return err
 			}
 			token, err := a.readToken(firstOr(args, "-"))
 			if err != nil {

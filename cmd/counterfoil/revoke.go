@@ -84,6 +84,9 @@ verifier refuses what it names within a second. Users can sign in again at once.
 				return hinted(misuse("say what to revoke, one thing"), "counterfoil revoke --session ID")
 			}
 			if order.Kind == "token" && order.Value == "-" {
+				if err := oneStdin(order.Value, admin.tokenFile); err != nil {
+					return err
+				}
 				jti, err := a.jtiFromStdin()
 				if err != nil {
 					return err
