@@ -56,7 +56,7 @@ func (a *app) feedStatusCommand() *cobra.Command {
 			if machine {
 				return a.printJSON(s)
 			}
-			a.say("epoch %d, head %d, low-water mark %d, read %s; %d streams", s.Epoch, s.Head, s.LowWater, stamp(s.AsOf), s.Subscribers)
+			a.say("epoch %d, head %d, low-water mark %d, read %s; subscribers: %d", s.Epoch, s.Head, s.LowWater, stamp(s.AsOf), s.Subscribers)
 			rows := make([][]string, len(s.Verifiers))
 			for i, v := range s.Verifiers {
 				rows[i] = []string{printable(v.Credential), printable(v.Instance), strconv.FormatUint(v.Seq, 10), behind(&s, &v), distance(a.now(), v.Heard)}

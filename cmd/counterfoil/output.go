@@ -55,17 +55,25 @@ func printable(s string) string {
 // distance says how far t is from now, in words.
 func distance(now, t time.Time) string {
 	d := t.Sub(now).Round(time.Second)
-	if d < 0 {
+	switch {
+	case d == 0:
+		return "now"
+	case d < 0:
 		return fmtDuration(-d) + " ago"
 	}
 	return "in " + fmtDuration(d)
 }
 
-// fmtDuration writes days where time.Duration would count hours.
+// fmtDuration writes days where time.Duration would count hours, and then no more
+// than hours beside them. It rounds to the nearest.
 func fmtDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d < 2*day {
 		return d.String()
 	}
-	return fmt.Sprintf("%dd%s", d/day, (d % day).Truncate(time.Hour))
+	d = d.Round(time.Hour)
+	if d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
 }

@@ -154,7 +154,7 @@ func (a *app) userPasswordCommand() *cobra.Command {
 		machine  bool
 	)
 	cmd := &cobra.Command{
-		Use: "password NAME", Short: "Give a user a new password and end all his sessions", Args: takes("NAME"),
+		Use: "password NAME", Short: "Give a user a new password and end all sessions from before", Args: takes("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := a.connect(&admin)
 			if err != nil {
