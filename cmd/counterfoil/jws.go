@@ -103,7 +103,7 @@ func (a *app) jwsVerifyCommand() *cobra.Command {
 			}
 			msg, err := jws.Verify(source, token)
 			if err != nil {
-				return err
+				return explainKey(err, token)
 			}
 			a.say("verified: %s by key %q", msg.Header().Algorithm, msg.Key().KeyID())
 			_, err = a.stdout.Write(msg.Payload())

@@ -214,18 +214,23 @@ func explain(err error, now time.Time, token string) error {
 	if claim, ok := errors.AsType[*jwt.ClaimError](err); ok && claim.Claim == "typ" {
 		return hinted(err, "say which type you want with --typ, such as --typ at+jwt for an access token")
 	}
+	return hinted(explainKey(err, token), look)
+}
+
+// explainKey says what a key has to do with a token that was refused.
+func explainKey(err error, token string) error {
 	switch {
 	case errors.Is(err, jwk.ErrSignature):
-		return hinted(errors.New("the signature is not by this key: the token was changed, or another key signed it"), look)
+		return errors.New("the signature is not by this key: the token was changed, or another key signed it")
 	case errors.Is(err, jwk.ErrUnknownKey):
-		return hinted(fmt.Errorf("none of the keys is the one that the token names%s", kidOf(token)), look)
+		return fmt.Errorf("none of the keys is the one that the token names%s", kidOf(token))
 	}
-	return hinted(err, look)
+	return err
 }
 
 // kidOf quotes the key id of a token that could not be verified, for the message.
 func kidOf(token string) string {
-	u, err := jwt.ParseUnverified(token)
+	u, err := jws.Parse(token)
 	if err != nil || u.UnverifiedHeader().KeyID == "" {
 		return ""
 	}
@@ -244,6 +249,10 @@ func (a *app) jwtDecodeCommand() *cobra.Command {
 	var machine bool
 	cmd := &cobra.Command{
 		Use: "decode TOKEN", Short: "Look into a token without trusting it", Args: atMost("token"),
+		Long: `Look into a token without trusting it. Nothing is verified.
+
+TOKEN is the token itself, a file, or - for stdin (the default).`,
+		Example: "counterfoil jwt decode token.txt",
 		RunE: func(_ *cobra.Command, args []string) error {
 			token, err := a.readToken(firstOr(args, "-"))
 			if err != nil {
@@ -254,7 +263,6 @@ func (a *app) jwtDecodeCommand() *cobra.Command {
 				return err
 			}
 			a.say("NOTHING WAS VERIFIED: anybody can have written what follows")
-			a.say("size: %d bytes of at most %d", len(token), jws.MaxToken)
 			header, err := headerJSON(token)
 			if err != nil {
 				return err
@@ -296,7 +304,7 @@ func (a *app) printDecoded(token string, header, claims jsontext.Value) error {
 			return err
 		}
 	}
-	fmt.Fprintf(&b, "size\n  %d bytes: header %d, claims %d, signature %d\n", len(token), len(parts[0]), len(parts[1]), len(parts[2]))
+	fmt.Fprintf(&b, "size\n  %d bytes of at most %d: header %d, claims %d, signature %d\n", len(token), jws.MaxToken, len(parts[0]), len(parts[1]), len(parts[2]))
 	_, err := a.stdout.Write([]byte(b.String()))
 	return err
 }
