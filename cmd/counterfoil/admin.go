@@ -47,6 +47,9 @@ type adminClient struct {
 
 // connect prepares a client. It touches no network.
 func (a *app) connect(f *adminFlags) (*adminClient, error) {
+	if f.server == "" && f.tokenFile != "" {
+		return nil, misuse("--token-file goes with --server; an issuer on this machine asks for none")
+	}
 	if f.server == "" {
 		socket := dataFolder(f.data).socket()
 		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {

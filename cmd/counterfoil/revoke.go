@@ -14,6 +14,9 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jwt"
 )
 
+// maxPatience is how long the issuer waits for verifiers at most.
+const maxPatience = time.Minute
+
 // A revokeOrder is what goes to the issuer.
 type revokeOrder struct {
 	Kind     string `json:"kind"`
@@ -64,7 +67,7 @@ func (a *app) revokeCommand() *cobra.Command {
 	)
 	values := make([]string, len(revocable))
 	cmd := &cobra.Command{
-		Use: "revoke", Short: "Revoke tokens, sessions, users, clients, tenants, keys or everything", Args: takes(),
+		Use: "revoke", Short: "Revoke tokens, sessions, users, clients, tenants, keys or everything", Args: revokeArgs,
 		Long: `Revoke. When the command is done the revocation is durable, and every connected
 verifier refuses what it names within a second. Users can sign in again at once.`,
 		Example: "counterfoil revoke --subject ada --wait",
@@ -92,6 +95,8 @@ verifier refuses what it names within a second. Users can sign in again at once.
 					return err
 				}
 				order.Value = jti
+			} else if order.Kind == "token" && strings.Count(order.Value, ".") == 2 {
+				return hinted(misuse("--token takes the jti of a token, not the token"), "counterfoil revoke --token - < FILE reads a token and takes its jti")
 			}
 			return a.revoke(cmd.Context(), &admin, &order)
 		},
@@ -103,6 +108,17 @@ verifier refuses what it names within a second. Users can sign in again at once.
 	}
 	cmd.Flags().BoolVar(&everything, "all", false, "every token of this issuer")
 	return cmd
+}
+
+// revokeArgs wants no argument. It knows how one comes about: --wait 5s.
+func revokeArgs(cmd *cobra.Command, args []string) error {
+	err := takes()(cmd, args)
+	if err != nil && cmd.Flags().Changed("wait") {
+		if _, parsed := time.ParseDuration(args[0]); parsed == nil {
+			return hinted(err, "with an equals sign: --wait="+args[0])
+		}
+	}
+	return err
 }
 
 // jtiFromStdin takes the name out of a token. Who can revoke may revoke a forged
@@ -131,6 +147,9 @@ func (a *app) revoke(ctx context.Context, admin *adminFlags, order *revokeOrder)
 	c, err := a.connect(admin)
 	if err != nil {
 		return err
+	}
+	if order.patience < 0 || order.patience > maxPatience {
+		return misuse("--wait takes up to %v", maxPatience)
 	}
 	order.Wait = int((order.patience + time.Second - 1) / time.Second)
 	var out revoked
