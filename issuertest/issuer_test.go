@@ -2,6 +2,7 @@ package issuertest_test
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -146,5 +147,67 @@ func TestThreat75RestoredFromABackup(t *testing.T) {
 	var refused *verifier.RevokedError
 	if _, err := old.Verify(t.Context(), alive); !errors.As(err, &refused) || refused.Kind != revocation.Subject {
 		t.Errorf("a later revocation does not bite on a token from before the restore: %v", err)
+	}
+}
+
+// The issuer is restored while the one verifier that holds the last revocation is
+// down. It starts from its state, and shows what it had applied before.
+func TestThreat75EvidenceSurvivesARestart(t *testing.T) {
+	for name, goOn := range map[string]bool{"issuer below": false, "issuer on another way": true} {
+		t.Run(name, func(t *testing.T) {
+			iss := issuertest.New(t)
+			cfg := verifier.Config{Issuer: iss.URL, Audience: issuertest.Audience, StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+			revoked, alive := iss.Mint(t, nil), iss.Mint(t, issuertest.Claims{"sid": "session-2", "sub": "user-2"})
+			backup := iss.Backup(t)
+			before := revokeAtOneVerifier(t, iss, cfg)
+			iss.Restore(t, backup)
+			if goOn { // past the place where the verifier stands
+				for _, session := range []string{"session-3", "session-4"} {
+					iss.Revoke(t, revocation.Session, session)
+				}
+			}
+
+			old := iss.VerifierWith(t, cfg)
+			waitFor(t, "a new epoch", func() bool { return old.Status().Epoch > before.Epoch })
+			iss.Settle(t)
+			young := iss.Verifier(t)
+			for name, v := range map[string]*verifier.Verifier{"old": old, "young": young} {
+				var refused *verifier.RevokedError
+				if _, err := v.Verify(t.Context(), revoked); !errors.As(err, &refused) || refused.Kind != revocation.Session {
+					t.Errorf("%s verifier: revived: %v", name, err)
+				}
+				if _, err := v.Verify(t.Context(), alive); err != nil {
+					t.Errorf("%s verifier: token of another session: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+// revokeAtOneVerifier revokes session-1, at a verifier that is closed once it has
+// applied it.
+func revokeAtOneVerifier(t *testing.T, iss *issuertest.Issuer, cfg verifier.Config) verifier.Status {
+	t.Helper()
+	v, err := verifier.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a ready verifier", func() bool { return v.Ready() == nil })
+	seq := iss.Revoke(t, revocation.Session, "session-1")
+	waitFor(t, "the revocation", func() bool { return v.Status().Head >= seq })
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return v.Status()
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !done(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 20 s for %s", what)
+		}
 	}
 }

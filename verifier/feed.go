@@ -133,6 +133,7 @@ func (f *feed) run(ctx context.Context) {
 			return
 		}
 		f.note(err)
+		f.show(ctx, err)
 		if time.Since(began) > maxPause {
 			pause = minPause
 		}

@@ -99,6 +99,7 @@ func (f *feed) question(ctx context.Context, pull bool, stop context.CancelCause
 	case pull && f.table.Head().Before(m.Position()):
 		if err := f.pull(ctx); err != nil {
 			f.note(err)
+			f.show(ctx, err)
 			return
 		}
 	}

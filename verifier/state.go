@@ -25,6 +25,7 @@ const (
 	metadataFile = "metadata.json"
 	keysFile     = "keys.json"
 	feedFile     = "feed.json" // holds handle keys: secret
+	evidenceFile = "evidence.json"
 	tableFile    = "table"
 
 	maxFeedFile = 1 << 20
@@ -98,6 +99,7 @@ type savedFeed struct {
 // restore starts from what is on disk. The table is then never better than
 // stale, since only the feed can say what has happened in the meantime.
 func (f *feed) restore() error {
+	f.restoreEvidence()
 	cfg := revocation.TableConfig{Issuer: f.cfg.Issuer, Cap: f.cfg.TableBytes, Retention: revocation.RetentionSlack}
 	saved, err := f.readSaved()
 	if err == nil && saved != nil {
@@ -183,9 +185,10 @@ func (f *feed) keep(ctx context.Context) {
 	}
 }
 
-// save writes trust and table. The keys to look into a table are there before
-// the table is, and the table before anything says how fresh it is: whenever the
-// machine stops, what is on disk claims nothing that is not so.
+// save writes trust, evidence and table. The keys to look into a table are there
+// before the table is, and so is what shows how it came about; the table is there
+// before anything says how fresh it is. Whenever the machine stops, what is on
+// disk claims nothing that is not so.
 func (f *feed) save() error {
 	if f.state.path == "" || f.lookup.Load() == nil {
 		return nil
@@ -203,6 +206,9 @@ func (f *feed) save() error {
 
 func (f *feed) saveTable() error {
 	if err := f.saveTrust(); err != nil {
+		return err
+	}
+	if err := f.saveEvidence(); err != nil {
 		return err
 	}
 	return atomicfile.WriteFrom(f.state.file(tableFile), f.table)

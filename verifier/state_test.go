@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/revocation"
 	"github.com/counterfoil/counterfoil/verifier"
 )
@@ -151,8 +153,8 @@ func TestThreat74ColdStartFromDisk(t *testing.T) {
 		}
 		return nil
 	})
-	if files != 4 {
-		t.Errorf("%d files of state, want metadata, keys, feed and table", files)
+	if files != 5 {
+		t.Errorf("%d files of state, want metadata, keys, feed, evidence and table", files)
 	}
 }
 
@@ -185,6 +187,58 @@ func TestThreat74DamagedState(t *testing.T) {
 				}
 				again.Close()
 			}
+		}
+	})
+}
+
+// Frames on disk are shown only if the feed's key signed them: one that somebody
+// put there would make the issuer refuse the others with it.
+func TestThreat75ForeignEvidenceOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	bubble(t, func(t *testing.T, o *origin) {
+		inDir := func(c *verifier.Config) { c.StateDir = dir }
+		v := o.ready(t, inDir)
+		o.revoke(revocation.Session, "session-1")
+		pass(time.Second)
+		v.Close()
+		o.mu.Lock()
+		genuine := o.entries
+		o.entries = []revocation.Entry{o.entry(revocation.Everything, "")}
+		o.feedKey = generate(t, jwk.EdDSA)
+		forged := o.frame(o.base+1, 1)
+		o.entries, o.feedKey = nil, o.feedKeys[0] // restored to before the revocation
+		o.mu.Unlock()
+		files, err := filepath.Glob(filepath.Join(dir, "*", "evidence.json"))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		saved, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		planted := strings.Replace(string(saved), `"frames":[`, `"frames":["`+forged+`","no frame",`, 1)
+		if err := os.WriteFile(files[0], []byte(planted), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o.ready(t, inDir)
+		pass(5 * time.Second)
+		var shown []any
+		for _, ack := range o.allAcks() {
+			if frames, ok := ack["frames"].([]any); ok {
+				shown = append(shown, frames...)
+			}
+		}
+		held := 0
+		for _, token := range shown {
+			frame, err := revocation.OpenFrame(o.feedKey, o.iss, token.(string))
+			if err != nil {
+				t.Errorf("shown: %v", err)
+			} else if slices.Equal(frame.Entries, genuine) {
+				held++
+			}
+		}
+		if held == 0 {
+			t.Errorf("%d frames shown, none with what was lost", len(shown))
 		}
 	})
 }
