@@ -61,12 +61,15 @@ func (a *app) rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          a.knownCommand,
+		Version:       programVersion(),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return a.flagsFromEnvironment(cmd.Flags())
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate(versionLine() + "\n")
+	root.SetHelpCommand(a.helpCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hinted(&misuseError{err}, cmd.CommandPath()+" --help")
 	})
@@ -78,6 +81,24 @@ func (a *app) rootCommand() *cobra.Command {
 		a.configCommand(), a.versionCommand(),
 	)
 	return root
+}
+
+// helpCommand is the help of a command, named as if it were to be run.
+func (a *app) helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return a.knownCommand(found, rest)
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
 }
 
 // knownCommand is the Args of a command that only has commands below it.
