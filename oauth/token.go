@@ -1,14 +1,14 @@
 package oauth
 
-// Grant types (RFC 6749, Sections 4.1.3 and 6).
-const (
-	GrantRefreshToken      = "refresh_token"
-	GrantAuthorizationCode = "authorization_code"
-	GrantClientCredentials = "client_credentials"
-)
+// GrantRefreshToken is the grant type of RFC 6749, Section 6.
+const GrantRefreshToken = "refresh_token"
 
 // Bearer is the token type of RFC 6750.
 const Bearer = "Bearer"
+
+// AccessTokenType is the "typ" of an access token that is a JWT (RFC 9068,
+// Section 2.1).
+const AccessTokenType = "at+jwt"
 
 // TokenResponse is a successful answer of the token endpoint (RFC 6749, Section
 // 5.1). SessionID is an extension: the "sid" of the session, which names it to

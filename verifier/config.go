@@ -16,10 +16,11 @@ import (
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwt"
+	"github.com/counterfoil/counterfoil/oauth"
 )
 
 // DefaultType is the type of access tokens (RFC 9068, Section 2.1).
-const DefaultType = "at+jwt"
+const DefaultType = oauth.AccessTokenType
 
 // maxCredential bounds a credential, in bytes.
 const maxCredential = 1 << 10

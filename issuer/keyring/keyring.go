@@ -21,10 +21,6 @@ const (
 	DefaultJWKSMaxAge   = 5 * time.Minute
 )
 
-// TokenType is the "typ" of access tokens (RFC 9068, Section 2.1), the only type
-// that a key of the ring signs.
-const TokenType = "at+jwt"
-
 // skew is how far the clocks of nodes and verifiers may disagree. A key's window
 // opens that much before it is published and closes that much after it stopped.
 const skew = time.Minute

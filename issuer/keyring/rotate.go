@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
@@ -101,7 +102,7 @@ func pick(rows []store.KeyRow, alg jwk.Algorithm) (active, standby *store.KeyRow
 	for i := range rows {
 		row := &rows[i]
 		switch {
-		case row.Use != TokenType || row.Alg != string(alg):
+		case row.Use != oauth.AccessTokenType || row.Alg != string(alg):
 		case row.State == Active:
 			active = row
 		case row.State == Standby && (standby == nil || row.Published.Before(standby.Published)):
@@ -265,7 +266,7 @@ func (k *Keyring) expire(tx *store.Tx) error {
 		return err
 	}
 	for _, row := range rows {
-		if row.Use != TokenType || !k.expired(row.State, row.Retired) {
+		if row.Use != oauth.AccessTokenType || !k.expired(row.State, row.Retired) {
 			continue
 		}
 		retire(&row, Retired, k.cfg.Now())

@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
+	"github.com/counterfoil/counterfoil/oauth"
 )
 
 // A State is where a key stands in its life: standby → active → retiring →
@@ -122,7 +123,7 @@ func (k *Keyring) newRow(alg jwk.Algorithm, now time.Time) (store.KeyRow, error)
 		return store.KeyRow{}, err
 	}
 	return store.KeyRow{
-		KID: key.KeyID(), Use: TokenType, Alg: string(alg), State: Standby, Sealed: sealed, Public: data,
+		KID: key.KeyID(), Use: oauth.AccessTokenType, Alg: string(alg), State: Standby, Sealed: sealed, Public: data,
 		Published: now,
 	}, nil
 }
@@ -134,7 +135,7 @@ func (k *Keyring) limits(row store.KeyRow) jwk.Limits {
 		From:    row.Published.Add(-skew).Truncate(time.Second),
 		MaxLife: k.cfg.MaxTokenLife,
 		Issuer:  k.cfg.Issuer,
-		Types:   []string{TokenType},
+		Types:   []string{oauth.AccessTokenType},
 		Tagged:  true,
 	}
 	if !row.Retired.IsZero() {
@@ -185,7 +186,7 @@ func (k *Keyring) build(rows []store.KeyRow) (*ring, error) {
 	var public []*jwk.Key
 	for _, row := range rows {
 		r.rows = append(r.rows, version{row.KID, row.Version})
-		if row.Use != TokenType {
+		if row.Use != oauth.AccessTokenType {
 			continue
 		}
 		r.infos = append(r.infos, Info{
@@ -228,7 +229,7 @@ func (k *Keyring) activate(r *ring, row store.KeyRow, public *jwk.Key) error {
 	if _, two := r.signers[alg]; two {
 		return fmt.Errorf("two active keys for %s", alg)
 	}
-	signer, err := jws.NewSigner(key, jws.Header{Algorithm: alg, KeyID: row.KID, Type: TokenType})
+	signer, err := jws.NewSigner(key, jws.Header{Algorithm: alg, KeyID: row.KID, Type: oauth.AccessTokenType})
 	if err != nil {
 		return err
 	}

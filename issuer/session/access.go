@@ -8,11 +8,9 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/notary"
+	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
-
-// tokenType is the "typ" of access tokens (RFC 9068, Section 2.1).
-const tokenType = "at+jwt"
 
 // Access is what an access token says beyond the registered claims.
 type Access struct {
@@ -35,19 +33,20 @@ var (
 // VerifyAccess verifies an access token of this issuer, whatever its audience:
 // signature, time and tag, and then in the store that its key signs or has
 // signed and that neither its session nor its user, client, tenant or key was
-// revoked after it was made. It is for the issuer's own endpoints.
+// revoked after it was made. It is for the issuer's own endpoints. An error that
+// is [store.ErrUnavailable] says nothing about the token; see [Answer].
 func (s *Server) VerifyAccess(ctx context.Context, token string) (*jwt.Token[Access], error) {
 	tok, err := s.genuine(token)
 	if err != nil {
 		return nil, err
 	}
-	return tok, s.store.View(ctx, func(tx *store.Tx) error { return s.stands(tx, tok) })
+	return tok, s.view(ctx, func(tx *store.Tx) error { return s.stands(tx, tok) })
 }
 
 // genuine verifies what can be verified without the store.
 func (s *Server) genuine(token string) (*jwt.Token[Access], error) {
 	tok, err := jwt.Verify[Access](jwt.Policy{
-		Issuer: s.cfg.Issuer, Type: tokenType, Now: s.cfg.Now,
+		Issuer: s.cfg.Issuer, Type: oauth.AccessTokenType, Now: s.cfg.Now,
 		// The issuer acts on its own tokens, whomever they are for.
 		InsecureSkipAudience: true,
 	}, s.cfg.Keys.Public(), token)
