@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -128,6 +129,9 @@ func (a *app) readKey(k keyFlags) (*jwk.Key, error) {
 
 // parseKey reads one JWK; alg is for one that does not say what it is for.
 func parseKey(data []byte, alg string) (*jwk.Key, error) {
+	if err := notPEM(data); err != nil {
+		return nil, err
+	}
 	if alg != "" {
 		return jwk.ParseAs(data, jwk.Params{Algorithm: jwk.Algorithm(alg)})
 	}
@@ -138,6 +142,14 @@ func parseKey(data []byte, alg string) (*jwk.Key, error) {
 	return key, err
 }
 
+// notPEM tells a key in a PEM file from a broken JWK.
+func notPEM(data []byte) error {
+	if bytes.Contains(data, []byte("-----BEGIN ")) {
+		return hinted(misuse("this is a PEM file, and a JWK is wanted"), "counterfoil jwk convert --alg ALG FILE makes one of it")
+	}
+	return nil
+}
+
 // readKeys reads what to verify with: a path, - or an https URL, which holds one
 // key or a set. Only from a file may keys be secret.
 func (a *app) readKeys(ctx context.Context, k keyFlags) (jwk.Source, error) {
@@ -146,6 +158,9 @@ func (a *app) readKeys(ctx context.Context, k keyFlags) (jwk.Source, error) {
 	}
 	data, err := a.readInput(k.source)
 	if err != nil {
+		return nil, err
+	}
+	if err := notPEM(data); err != nil {
 		return nil, err
 	}
 	var shape struct {

@@ -31,8 +31,11 @@ Ed25519 (and its older name EdDSA), A256GCMKW.`,
 				return err
 			}
 			key, err := jwk.Generate(jwk.Params{Algorithm: jwk.Algorithm(alg), KeyID: kid})
+			if errors.Is(err, jwk.ErrUnsupported) {
+				return hinted(misuse("there is no algorithm %q", alg), cmd.CommandPath()+" --help names those that there are")
+			}
 			if err != nil {
-				return hinted(&misuseError{err}, cmd.CommandPath()+" --help names the algorithms")
+				return &misuseError{err}
 			}
 			data, err := key.MarshalPrivate()
 			if err != nil {
@@ -72,6 +75,9 @@ func (a *app) jwkPublicCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			data, err := a.readInput(firstOr(args, "-"))
 			if err != nil {
+				return err
+			}
+			if err := notPEM(data); err != nil {
 				return err
 			}
 			public, err := publicHalf(data)

@@ -32,6 +32,9 @@ The other direction is not there yet.`,
 				return err
 			}
 			key, err := jwk.New(material, jwk.Params{Algorithm: jwk.Algorithm(alg), KeyID: kid})
+			if errors.Is(err, jwk.ErrAlgorithm) {
+				return misuse("the key in this file is not one for %q", alg)
+			}
 			if err != nil {
 				return err
 			}
