@@ -116,17 +116,24 @@ func (t *trip) mayStart() error {
 		conn.Close()
 		return fmt.Errorf("it is already running on the folder %s: use that one, or stop it there with Ctrl-C", t.data)
 	}
+	var taken, instead []string
 	for _, place := range []struct{ name, addr string }{{"issuer", t.issuer}, {"orders", t.orders}, {"guard", t.guard}} {
 		ln, err := net.Listen("tcp", place.addr)
 		if errors.Is(err, syscall.EADDRINUSE) {
-			variable := strings.ToUpper(place.name)
-			return fmt.Errorf("another program is listening on %s, where the %s would; choose another port: make run %s=127.0.0.1:18080",
-				place.addr, place.name, variable)
+			taken = append(taken, place.addr+", where the "+place.name+" would")
+			if ln, err = net.Listen("tcp", "127.0.0.1:0"); err == nil {
+				// Open until all are found, so that no port is named twice.
+				instead = append(instead, strings.ToUpper(place.name)+"="+ln.Addr().String())
+			}
 		}
 		if err != nil {
 			return err
 		}
-		ln.Close()
+		defer ln.Close()
+	}
+	if taken != nil {
+		return fmt.Errorf("another program is listening on %s; other ports: make run %s",
+			strings.Join(taken, ", and on "), strings.Join(instead, " "))
 	}
 	return nil
 }

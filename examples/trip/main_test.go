@@ -7,6 +7,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -83,6 +84,11 @@ func TestTakenPort(t *testing.T) {
 	err = trip.mayStart()
 	if err == nil || !strings.Contains(err.Error(), "make run ORDERS=") {
 		t.Errorf("with the port of orders taken: %v", err)
+	}
+	trip.guard = trip.orders
+	err = trip.mayStart()
+	if err == nil || !regexp.MustCompile(`make run ORDERS=127\.0\.0\.1:\d+ GUARD=127\.0\.0\.1:\d+$`).MatchString(err.Error()) {
+		t.Errorf("with two ports taken: %v", err)
 	}
 }
 
