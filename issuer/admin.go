@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/session"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/oauth"
 )
@@ -74,10 +75,10 @@ func (i *Issuer) adminByToken() http.Handler {
 			return err
 		}
 		tok, err := i.sessions.VerifyAccess(r.Context(), token)
-		switch {
-		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed):
-			return unavailable(err)
-		case err != nil || !slices.Contains(tok.Audience(), i.cfg.URL):
+		if trouble, ok := session.Answer(err).(*serve.Error); ok {
+			return trouble
+		}
+		if err != nil || !slices.Contains(tok.Audience(), i.cfg.URL) {
 			return errToken
 		}
 		scopes, err := oauth.ParseScopes(tok.Claims().Scope)
@@ -121,6 +122,9 @@ func bearer(r *http.Request) (string, error) {
 
 // adminError is the table of what goes wrong in administration.
 func adminError(err error) error {
+	if answer, ok := session.Answer(err).(*serve.Error); ok {
+		return answer
+	}
 	var input *account.InputError
 	var soon *keyring.TooSoonError
 	switch {

@@ -3,7 +3,11 @@
 package session_test
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +35,88 @@ func newNodes(t *testing.T) (a, b *fixture) {
 	b.open()
 	t.Cleanup(func() { b.store.Close() })
 	return a, b
+}
+
+// A cable between the store and its database that can be cut without a word: what
+// is sent afterwards is not answered, and nobody is told.
+type cable struct {
+	mu  sync.RWMutex // held by whoever cuts
+	url string
+}
+
+func newCable(t *testing.T, pg *postgrestest.Server) *cable {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	u, err := url.Parse(pg.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("host", "127.0.0.1")
+	q.Set("port", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	u.RawQuery = q.Encode()
+	out := &cable{url: u.String()}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go out.carry(client, pg.Socket())
+		}
+	}()
+	return out
+}
+
+func (l *cable) carry(client net.Conn, socket string) {
+	defer client.Close()
+	server, err := net.Dial("unix", socket)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go func() { io.Copy(client, server); client.Close() }()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buf)
+		if err != nil {
+			return
+		}
+		l.mu.RLock()
+		_, err = server.Write(buf[:n])
+		l.mu.RUnlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// A database that accepts everything and answers nothing, as one that is frozen:
+// the bounds of the store end the wait.
+func TestFrozenDatabaseIsUnavailable(t *testing.T) {
+	wire := newCable(t, postgrestest.Start(t))
+	now := new(clock)
+	now.ns.Store(time.Now().UnixNano())
+	f := &fixture{t: t, clock: now, dial: func() (*store.Store, error) {
+		return postgres.Open(t.Context(), wire.url, postgres.Config{Issuer: issuerURL})
+	}}
+	f.begin()
+	all := requests(f.signIn(laptop))
+	wire.mu.Lock()
+	defer wire.mu.Unlock()
+	var wg sync.WaitGroup
+	for name, r := range all {
+		wg.Go(func() {
+			if res := f.do(r); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: %d", name, res.StatusCode)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestThreat109TabsOnTwoNodesOneLineage(t *testing.T) {

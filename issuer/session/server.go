@@ -99,7 +99,7 @@ func (s *Server) handler(h serve.HandlerFunc) http.Handler {
 		if err := noSecretInURL(r); err != nil {
 			return err
 		}
-		return h(w, r)
+		return Answer(h(w, r))
 	})
 }
 
@@ -146,6 +146,30 @@ func (s *Server) decide(ctx context.Context, fn func(tx *store.Tx, kid string) e
 		}
 	}
 	return nil, unavailable(time.Second, err)
+}
+
+// Answer is the one place that says what trouble becomes: an error of the store
+// that is no refusal ([store.ErrUnavailable]), or a context that ended on the way
+// there, is answered with 503, temporarily_unavailable and Retry-After. It tells
+// the client nothing about its tokens. Any other error is returned as it is.
+func Answer(err error) error {
+	if _, made := err.(*serve.Error); made {
+		return err
+	}
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return unavailable(time.Second, err)
+	}
+	return err
+}
+
+// viewLimit bounds a read of the store when that does not answer. It takes a few
+// milliseconds otherwise. An Update has the bound that its database gives it.
+const viewLimit = 5 * time.Second
+
+func (s *Server) view(ctx context.Context, fn func(tx *store.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, viewLimit)
+	defer cancel()
+	return s.store.View(ctx, fn)
 }
 
 func unavailable(after time.Duration, cause error) *serve.Error {

@@ -64,13 +64,17 @@ func (e *signInEndpoint) form(w http.ResponseWriter, r *http.Request) error {
 	}
 	next := localPath(form["next"])
 	out, err := e.signIn(r, &c)
-	if answer, ok := errors.AsType[*serve.Error](err); ok && answer.Err == nil {
+	if answer, ok := errors.AsType[*serve.Error](Answer(err)); ok {
 		if answer.RetryAfter > 0 {
 			w.Header().Set("Retry-After", serve.RetryAfter(answer.RetryAfter))
 		}
-		return web.SignIn(w, answer.Status, web.Form{
+		err := web.SignIn(w, answer.Status, web.Form{
 			Username: c.Username, Next: next, Audience: c.Audience, Scope: c.Scope, Problem: problem(answer.Status),
 		})
+		if err != nil {
+			return err
+		}
+		return answer // after the page it is only logged
 	}
 	if err != nil {
 		return err
@@ -223,7 +227,7 @@ func (b beforehand) hash() string {
 }
 
 func (s *Server) lookUp(ctx context.Context, name string) (b beforehand, err error) {
-	err = s.store.View(ctx, func(tx *store.Tx) error {
+	err = s.view(ctx, func(tx *store.Tx) error {
 		b.Standing, err = tx.Standing(store.StandingQuery{UserName: name, ClientID: s.cfg.Client})
 		return err
 	})

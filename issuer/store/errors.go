@@ -26,6 +26,13 @@ var (
 	// transaction wrote may be there or not.
 	ErrUncertain = errors.New("store: commit not confirmed")
 
+	// ErrUnavailable is what every error is that says nothing about the question:
+	// the database did not answer, or not in time, or with an error of its own, or
+	// the Store is closed. [ErrClosed] and [ErrUncertain] are, and the error of a
+	// context that ended first. An error without it is a refusal, of this package
+	// or of the function that Update or View ran.
+	ErrUnavailable = errors.New("store: unavailable")
+
 	// ErrText reports a text that no database can keep: with a NUL in it, or
 	// not UTF-8.
 	ErrText = errors.New("store: text with NUL or invalid UTF-8")
@@ -65,3 +72,17 @@ func (e *RevokedError) Error() string {
 
 // Is reports whether target is [ErrRevoked].
 func (e *RevokedError) Is(target error) bool { return target == ErrRevoked }
+
+// trouble makes err an [ErrUnavailable] and leaves its text alone.
+func trouble(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &troubleError{err}
+}
+
+type troubleError struct{ err error }
+
+func (e *troubleError) Error() string        { return e.err.Error() }
+func (e *troubleError) Unwrap() error        { return e.err }
+func (e *troubleError) Is(target error) bool { return target == ErrUnavailable }

@@ -24,7 +24,7 @@ const (
 
 // Update runs fn in a transaction and makes it durable: when Update returns
 // nil, what fn wrote is on disk. An error of fn undoes what fn wrote, and only
-// that, and is returned as it is.
+// that, and is returned as it is. Any other error is an [ErrUnavailable].
 //
 // Concurrent Updates share a transaction and its commit. fn therefore may run
 // more than once, sees what other Updates of its batch wrote before it, runs in
@@ -36,18 +36,18 @@ const (
 // that wraps [ErrUncertain] leaves open whether fn was done.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := ctx.Err(); err != nil {
-		return err
+		return trouble(err)
 	}
 	o := &op{fn: fn, answer: make(chan error, 1)}
 	if !s.queue.put(o) {
-		return ErrClosed
+		return trouble(ErrClosed)
 	}
 	select {
 	case err := <-o.answer:
 		return err
 	case <-ctx.Done():
 		if o.state.CompareAndSwap(opWaiting, opDropped) {
-			return ctx.Err()
+			return trouble(ctx.Err())
 		}
 		return <-o.answer
 	}
@@ -238,14 +238,14 @@ func (b *batch) settle(err error) {
 	}
 	again := !errors.Is(err, ErrUncertain) && b.s.dialect.Again(err)
 	for _, o := range b.ops {
-		o.err, o.again = err, again
+		o.err, o.again = trouble(err), again
 	}
 }
 
 // abandon answers the ops that a panic or Goexit left without an answer.
 func (b *batch) abandon() {
 	for _, o := range b.ops {
-		o.reply(errGone)
+		o.reply(trouble(errGone))
 	}
 }
 
@@ -360,6 +360,9 @@ func (t *txn) call(o *op, isolate bool) (deferred bool, err error) {
 	}
 	if o.err == nil && tx.wants != nil {
 		o.err = errBlocked // swallowed as well
+	}
+	if t.broken != nil || tx.wants != nil {
+		o.err = trouble(o.err)
 	}
 	o.wants = append(o.wants, tx.wants...)
 	o.again = tx.wants != nil || t.broken != nil && t.s.dialect.Again(t.broken)

@@ -3,17 +3,18 @@ package store
 import "context"
 
 // View runs fn in a read-only transaction that sees one state of the database
-// throughout. fn runs once, in the caller's goroutine; ctx ends its queries.
+// throughout. fn runs once, in the caller's goroutine; ctx ends its queries. An
+// error of fn is returned as it is, any other one is an [ErrUnavailable].
 func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
 	c, err := s.borrow(ctx)
 	if err != nil {
-		return err
+		return trouble(err)
 	}
 	defer func() { s.views <- c }()
 
 	t, err := s.look(ctx, &c)
 	if err != nil {
-		return err
+		return trouble(err)
 	}
 	tx := &Tx{t: t}
 	defer func() {
@@ -24,7 +25,10 @@ func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
 			c = nil
 		}
 	}()
-	return fn(tx)
+	if err = fn(tx); t.broken != nil {
+		err = trouble(err)
+	}
+	return err
 }
 
 // look begins a transaction on *c and dials where there is no connection, or
