@@ -192,7 +192,7 @@ var heavy = []struct {
 	{"github.com/goccy/go-yaml", []string{"cmd", "guard"}},
 	{"github.com/prometheus", []string{"cmd"}},
 	{"google.golang.org/grpc", []string{"verifier/grpcauth", "guard", "cmd"}},
-	{"testing", []string{"issuertest", "issuer/store/storetest", "issuer/store/postgres/postgrestest", "conformance", "internal"}},
+	{"testing", []string{"issuertest", "issuer/store/storetest", "issuer/store/postgres/postgrestest", "jose/internal/josetest", "conformance", "internal"}},
 }
 
 func TestHeavyImportsStayInTheirRooms(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/internal/josetest"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 )
@@ -293,7 +294,7 @@ func TestThreat29NoHTTPInTheProgram(t *testing.T) {
 
 func TestThreat30SelfSignedCertificate(t *testing.T) {
 	ours := newKey(t, jwk.ES256)
-	thief, err := rsaKey()
+	thief, err := josetest.RSA()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,50 +1,26 @@
 package jwt_test
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"maps"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/internal/josetest"
 	"github.com/counterfoil/counterfoil/jose/jwk"
-	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 )
 
-// algorithms are all that sign.
-var algorithms = []jwk.Algorithm{
-	jwk.HS256, jwk.HS384, jwk.HS512,
-	jwk.RS256, jwk.RS384, jwk.RS512,
-	jwk.PS256, jwk.PS384, jwk.PS512,
-	jwk.ES256, jwk.ES384, jwk.ES512,
-	jwk.Ed25519, jwk.EdDSA,
-}
+var (
+	algorithms = josetest.Algorithms
+	craft      = josetest.Craft
+)
 
-var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
-
-// newKey makes a key with the kid "k". All RSA keys are the same one, since they
-// take long to make.
+// newKey makes a key with the kid "k".
 func newKey(t testing.TB, alg jwk.Algorithm) *jwk.Key {
 	t.Helper()
-	p := jwk.Params{Algorithm: alg, KeyID: "k"}
-	var key *jwk.Key
-	var err error
-	if alg[0] == 'R' || alg[0] == 'P' {
-		var material *rsa.PrivateKey
-		if material, err = rsaKey(); err == nil {
-			key, err = jwk.New(material, p)
-		}
-	} else {
-		key, err = jwk.Generate(p)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
+	return josetest.Key(t, alg, "k")
 }
 
 // now is the time in all tests.
@@ -95,17 +71,6 @@ func (c claimSet) String() string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// craft signs exactly the header and payload given, sensible or not.
-func craft(t testing.TB, key *jwk.Key, header, payload string) string {
-	t.Helper()
-	input := wire.Encode([]byte(header)) + "." + wire.Encode([]byte(payload))
-	sig, err := key.Sign([]byte(input))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return input + "." + wire.Encode(sig)
-}
-
 // mint signs claims under an ordinary header.
 func mint(t testing.TB, key *jwk.Key, payload string) string {
 	t.Helper()
@@ -135,7 +100,7 @@ func refuse(t testing.TB, p jwt.Policy, keys jwk.Source, token string) error {
 	if tok != nil {
 		t.Errorf("a token beside error %v", err)
 	}
-	leaks(t, err, token)
+	josetest.Leaks(t, err, token)
 	return err
 }
 
@@ -146,26 +111,4 @@ func payloadOf(token string) string {
 		}
 	}
 	return token
-}
-
-// leaks fails if the error quotes ten characters of the token or of what one of
-// its segments says.
-func leaks(t testing.TB, err error, token string) {
-	t.Helper()
-	const window = 10
-	text := err.Error()
-	parts := []string{token}
-	for segment := range strings.SplitSeq(token[:min(len(token), jws.MaxToken)], ".") {
-		if b, err := wire.Decode(segment); err == nil {
-			parts = append(parts, string(b))
-		}
-	}
-	for i := 0; i+window <= len(text); i++ {
-		for _, part := range parts {
-			if strings.Contains(part, text[i:i+window]) {
-				t.Errorf("error quotes the token: %q", text)
-				return
-			}
-		}
-	}
 }
