@@ -32,7 +32,7 @@ type Config struct {
 	Audience string // must be among "aud"
 
 	Type       string           // required "typ"; default "at+jwt"
-	Algorithms []jwk.Algorithm  // default: whatever the key is for; if it is one, also that of keys without "alg"
+	Algorithms []jwk.Algorithm  // default: whatever the key is for; if one is for RSA, also that of RSA keys without "alg"
 	Leeway     time.Duration    // clock skew forgiven; default 60 s, at most 10 min
 	MaxLife    time.Duration    // longest "exp" - "iat"; default 24 h
 	Now        func() time.Time // for "exp", "nbf" and "iat" only; default time.Now
@@ -143,12 +143,19 @@ func (c *Config) checkURLs() error {
 // discovers reports whether keys and feed are found by discovery.
 func (c *Config) discovers() bool { return c.Keys == nil && c.JWKSURL == "" }
 
-// keyAlgorithm is that of the issuer's keys which do not say theirs, or "".
-func (c *Config) keyAlgorithm() jwk.Algorithm {
-	if len(c.Algorithms) != 1 {
-		return ""
+// keyAlgorithm is that of the issuer's keys which do not say theirs, or "". Only
+// RSA keys need it: others have a curve that says it.
+func (c *Config) keyAlgorithm() (found jwk.Algorithm) {
+	for _, alg := range c.Algorithms {
+		switch alg {
+		case jwk.RS256, jwk.RS384, jwk.RS512, jwk.PS256, jwk.PS384, jwk.PS512:
+			if found != "" && found != alg {
+				return "" // a key is for one
+			}
+			found = alg
+		}
 	}
-	return c.Algorithms[0]
+	return found
 }
 
 func (c *Config) policy() jwt.Policy {

@@ -151,6 +151,10 @@ type GuardConfig struct {
 	Cookies bool `yaml:"cookies" flag:"cookies"`
 	// Required "typ" of a token. Default: at+jwt.
 	Type string `yaml:"type" flag:"typ"`
+	// Algorithms that a token may be signed with. Default: whatever its key is
+	// for. Where one of them is for RSA, it is also that of RSA keys which do not
+	// say theirs: issuers such as Microsoft Entra publish them so.
+	Algorithms []string `yaml:"algorithms" flag:"alg"`
 	// Inner networks where the issuers may be.
 	AllowPrivate []netip.Prefix `yaml:"allow_private" flag:"allow-private"`
 	// What parts of the service ask beyond a good token. The longest path that
@@ -272,10 +276,8 @@ func (c *ServeConfig) check() error {
 	case c.Store != "" && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://"):
 		return misuse("serve: store is a postgres:// URL; without it SQLite is used")
 	}
-	for _, alg := range c.Algorithms {
-		if !keyring.Signs(jwk.Algorithm(alg)) {
-			return misuse("serve: algorithms: %q is not a signature algorithm with a public key, such as ES256", alg)
-		}
+	if err := checkAlgorithms("serve", c.Algorithms); err != nil {
+		return err
 	}
 	if c.Issuer != "" {
 		if err := issuer.CheckURL(c.Issuer, c.PlainHTTP); err != nil {
@@ -305,6 +307,9 @@ func (c *GuardConfig) check() error {
 			return misuse("guard: issuer %q: %w", issuer, err)
 		}
 	}
+	if err := checkAlgorithms("guard", c.Algorithms); err != nil {
+		return err
+	}
 	if err := guard.Check(c.routes(), c.headers()); err != nil {
 		return &misuseError{err}
 	}
@@ -313,6 +318,24 @@ func (c *GuardConfig) check() error {
 		all = append(all, checkAddress("guard", addr))
 	}
 	return errors.Join(all...)
+}
+
+// checkAlgorithms refuses what no published key can be for.
+func checkAlgorithms(section string, names []string) error {
+	for _, name := range names {
+		if !keyring.Signs(jwk.Algorithm(name)) {
+			return misuse("%s: algorithms: %q is not a signature algorithm with a public key, such as ES256", section, name)
+		}
+	}
+	return nil
+}
+
+// algorithms turns names that were checked into algorithms; none is nil.
+func algorithms(names []string) (list []jwk.Algorithm) {
+	for _, name := range names {
+		list = append(list, jwk.Algorithm(name))
+	}
+	return list
 }
 
 // checkAddress looks at the form of an address to listen on.

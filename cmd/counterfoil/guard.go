@@ -23,6 +23,7 @@ func guardFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&g.Credential, "credential", g.Credential, "`FILE` from counterfoil client add --verifier")
 	flags.BoolVar(&g.Cookies, "cookies", g.Cookies, "take the token from our cookie too")
 	flags.StringVar(&g.Type, "typ", g.Type, "required \"typ\" of a token")
+	flags.StringSliceVar(&g.Algorithms, "alg", g.Algorithms, "algorithm that a token may be signed with, and that of RSA keys which name none (repeatable)")
 	flags.Var(prefixList{&g.AllowPrivate}, "allow-private", "inner network where the issuer may be (repeatable)")
 	flags.StringVar(&g.TLSCert, "tls-cert", g.TLSCert, "PEM `FILE` with the certificate, read again when it changes")
 	flags.StringVar(&g.TLSKey, "tls-key", g.TLSKey, "PEM `FILE` with its key")
@@ -109,7 +110,7 @@ func openVerifiers(ctx context.Context, c *GuardConfig, log *slog.Logger) (map[s
 			return all, misuse("issuer %s is named twice", issuer)
 		}
 		v, err := verifier.Open(ctx, verifier.Config{
-			Issuer: issuer, Audience: c.Audience, Type: c.Type, CredentialFile: c.credential(issuer),
+			Issuer: issuer, Audience: c.Audience, Type: c.Type, Algorithms: algorithms(c.Algorithms), CredentialFile: c.credential(issuer),
 			StateDir: c.State, Cookies: c.Cookies, AllowPrivate: c.AllowPrivate, Log: log,
 		})
 		if err != nil {

@@ -18,7 +18,6 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuer/store/postgres"
 	"github.com/counterfoil/counterfoil/issuer/store/sqlite"
-	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
 )
 
@@ -173,12 +172,8 @@ func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, log *slog.
 			err = errors.Join(err, st.Close())
 		}
 	}()
-	algorithms := make([]jwk.Algorithm, len(c.Algorithms))
-	for i, name := range c.Algorithms {
-		algorithms[i] = jwk.Algorithm(name)
-	}
 	ring, err := keyring.Open(ctx, st, keyring.Config{
-		Issuer: c.Issuer, KEK: secrets.kek, Algorithms: algorithms, MaxTokenLife: c.MaxTokenLife, Log: log,
+		Issuer: c.Issuer, KEK: secrets.kek, Algorithms: algorithms(c.Algorithms), MaxTokenLife: c.MaxTokenLife, Log: log,
 	})
 	if err != nil {
 		return nil, nil, secrets.explain(err)
