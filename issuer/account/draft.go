@@ -37,7 +37,7 @@ type InputError struct {
 	Reason string
 }
 
-func (e *InputError) Error() string { return "account: " + e.Field + " " + e.Reason }
+func (e *InputError) Error() string { return e.Field + " " + e.Reason }
 
 // NormalizeName returns the one spelling under which an account is stored and
 // looked up: ASCII letters in lower case, everything else as it is. Control
