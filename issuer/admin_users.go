@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -95,7 +96,7 @@ func (i *Issuer) addUser(w http.ResponseWriter, r *http.Request) error {
 		if err := tx.CreateUser(u); err != nil {
 			return err
 		}
-		return i.record(r.Context(), tx, audit.UserAdd, u.ID, "name="+u.Name)
+		return i.record(r.Context(), tx, audit.UserAdd, u.ID, addedDetail(&u))
 	})
 	if err != nil {
 		return err
@@ -103,6 +104,19 @@ func (i *Issuer) addUser(w http.ResponseWriter, r *http.Request) error {
 	out := showUser(&u)
 	out.Password = generated
 	return serve.WriteJSON(w, http.StatusCreated, out)
+}
+
+// addedDetail says what a new user may do. The name comes last: it may hold spaces,
+// and what looks like another detail.
+func addedDetail(u *store.User) string {
+	var detail string
+	if len(u.Roles) > 0 {
+		detail += "roles=" + strings.Join(u.Roles, ",") + " "
+	}
+	if u.Tenant != "" {
+		detail += "tenant=" + strconv.Quote(u.Tenant) + " "
+	}
+	return detail + "name=" + u.Name
 }
 
 // userChange is the body of PATCH /admin/users/{name}.
