@@ -23,7 +23,8 @@ type Action string
 const (
 	SignIn       Action = "sign-in"
 	SignInFailed Action = "sign-in.failed"
-	RefreshReuse Action = "refresh.reuse" // a refresh token older than one rotation: theft
+	RefreshReuse Action = "refresh.reuse"      // a refresh token older than one rotation: theft
+	RefreshAlarm Action = "refresh.impossible" // a refresh token with a right MAC that was never made
 	SignOut      Action = "sign-out"
 	Revoke       Action = "revoke"
 	UserAdd      Action = "user.add"

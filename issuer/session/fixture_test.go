@@ -291,6 +291,20 @@ func (f *fixture) audit() []string {
 	return actions
 }
 
+// lastAudit returns the newest row of the audit trail.
+func (f *fixture) lastAudit() store.AuditRow {
+	f.t.Helper()
+	var last store.AuditRow
+	f.check(f.store.View(f.context(), func(tx *store.Tx) error {
+		rows, err := tx.Audit(0, 0)
+		if len(rows) > 0 {
+			last = rows[len(rows)-1]
+		}
+		return err
+	}))
+	return last
+}
+
 func count(list []string, want string) (n int) {
 	for _, s := range list {
 		if s == want {

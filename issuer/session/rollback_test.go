@@ -106,6 +106,19 @@ func TestThreat110AheadInTheSameEpochIsAnAlarm(t *testing.T) {
 	if row := f.session(a.SessionID); row.RevokedSeq != 0 || len(f.entries()) != 0 {
 		t.Error("the session was revoked")
 	}
+	if row := f.lastAudit(); row.Action != "refresh.impossible" || row.Subject != a.SessionID {
+		t.Errorf("the audit trail ends with %q about %q", row.Action, row.Subject)
+	}
+	// Who presents it over and over does not fill the trail.
+	for _, want := range []int{1, 2} {
+		for range 3 {
+			f.refresh(laptop, b.RefreshToken)
+		}
+		if n := count(f.audit(), "refresh.impossible"); n != want {
+			t.Errorf("%d rows, want %d", n, want)
+		}
+		f.clock.advance(time.Minute)
+	}
 }
 
 // Restored twice from one copy, with another line of tokens after each.

@@ -25,6 +25,7 @@ type Server struct {
 
 	failures  *account.Limiter // audit rows about failed sign-ins, for each name
 	allFails  *account.Limiter // and for all names together
+	alarms    *account.Limiter // audit rows about impossible refresh tokens, for each session
 	perSid    *account.Limiter // revocations at /revoke, for each session
 	perClient *account.Limiter // and for each client
 }
@@ -34,6 +35,7 @@ type Server struct {
 var (
 	failureRate    = account.Rate{Burst: 3, Interval: time.Minute}
 	allFailureRate = account.Rate{Burst: 200, Interval: time.Second}
+	alarmRate      = account.Rate{Burst: 1, Interval: time.Minute}
 	sessionRate    = account.Rate{Burst: 40, Interval: 10 * time.Second}
 	clientRate     = account.Rate{Burst: 1000, Interval: 10 * time.Millisecond}
 )
@@ -49,6 +51,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		throttle:  account.NewThrottle(cfg.Throttle),
 		failures:  account.NewLimiter(failureRate, cfg.Now),
 		allFails:  account.NewLimiter(allFailureRate, cfg.Now),
+		alarms:    account.NewLimiter(alarmRate, cfg.Now),
 		perSid:    account.NewLimiter(sessionRate, cfg.Now),
 		perClient: account.NewLimiter(clientRate, cfg.Now),
 	}

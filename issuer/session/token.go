@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -112,7 +113,7 @@ func (s *Server) renew(r *http.Request, token string, form map[string]string) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := t.outcome(); err != nil {
+	if err := t.outcome(r.Context()); err != nil {
 		return nil, err
 	}
 	t.out.refreshLife = s.refreshLife(t.out.session, t.now.Now)
@@ -208,7 +209,7 @@ func (t *renewal) grant(row *store.Session, next *Refresh) error {
 }
 
 // outcome counts what was decided, and answers what gets no token.
-func (t *renewal) outcome() error {
+func (t *renewal) outcome(ctx context.Context) error {
 	c, log := &t.s.counts, t.s.cfg.Log
 	switch t.decision {
 	case Rotate, Adopt:
@@ -227,8 +228,32 @@ func (t *renewal) outcome() error {
 		c.impossible.Add(1)
 		log.Error("a refresh token that was never made: the refresh key is in other hands, or the database was rolled back without `counterfoil restored`",
 			"sid", t.presented.SessionID(), "counter", t.presented.Counter)
+		if err := t.writeImpossible(ctx); err != nil {
+			return err
+		}
 	}
 	return errGrant()
+}
+
+// writeImpossible writes an [Impossible] token down, within bounds. Nothing was
+// changed that the row would have to be one with, and the bound is taken once
+// for each request, not for each run of a transaction.
+func (t *renewal) writeImpossible(ctx context.Context) error {
+	sid := t.presented.SessionID()
+	if t.s.alarms.Take(sid) > 0 {
+		return nil
+	}
+	err := t.s.store.Update(ctx, func(tx *store.Tx) error {
+		return audit.Record(tx, t.now.Now, audit.Event{
+			Actor: "anyone", Action: audit.RefreshAlarm, Subject: sid,
+			Detail: "sub=" + t.now.Session.UserID + " counter=" + formatSeq(t.presented.Counter) +
+				" epoch=" + formatSeq(t.presented.Epoch),
+		})
+	})
+	if err != nil {
+		t.s.alarms.GiveBack(sid)
+	}
+	return err
 }
 
 // endSession revokes the session that now holds and writes e about it.
