@@ -168,7 +168,8 @@ func (i *Issuer) Credential(t testing.TB, name string) string {
 }
 
 // Revoke revokes a value of any kind, whether the issuer knows it or not, and
-// returns when every verifier of this Issuer has it.
+// returns when every verifier of this Issuer has it. The value is the one in the
+// token: a subject is [User.ID] and not the name, a session is "sid".
 func (i *Issuer) Revoke(t testing.TB, kind revocation.Kind, value string) (seq uint64) {
 	t.Helper()
 	r := i.now(t)
