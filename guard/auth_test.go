@@ -2,14 +2,17 @@ package guard_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil/guard"
+	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/issuertest"
 	"github.com/counterfoil/counterfoil/verifier"
 )
@@ -190,6 +193,43 @@ func TestReady(t *testing.T) {
 	newGuard(t, iss).Handler().ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
 	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "not_ready") {
 		t.Errorf("a guard with an absent issuer answers %d: %s", w.Code, w.Body)
+	}
+}
+
+// In a cluster the issuer has a private address. Who looks at the log or asks
+// /readyz reads what to set.
+func TestReadySaysWhatToSetForAPrivateIssuer(t *testing.T) {
+	var log bytes.Buffer
+	v, err := verifier.Open(t.Context(), verifier.Config{
+		Issuer: "https://10.255.255.1", Audience: "orders", Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	g, err := guard.New(guard.Config{Verifiers: map[string]*verifier.Verifier{"https://10.255.255.1": v}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inner *fetch.AddressError
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); !errors.As(g.Ready(), &inner); <-tick.C {
+		if time.Since(start) > 10*time.Second {
+			t.Fatalf("Ready: %v, want an AddressError", g.Ready())
+		}
+	}
+	w := httptest.NewRecorder()
+	g.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+	if err := v.Close(); err != nil { // nobody writes to the log any more
+		t.Fatal(err)
+	}
+	for place, text := range map[string]string{"/readyz": w.Body.String(), "log": log.String(), "Ready": g.Ready().Error()} {
+		for _, want := range []string{"Config.AllowPrivate", "--allow-private CIDR", "10.255.255.1/32"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s says %q, and not %q", place, text, want)
+			}
+		}
 	}
 }
 

@@ -80,7 +80,9 @@ type Config struct {
 	// refuses cross-origin requests as [http.CrossOriginProtection] does.
 	Cookies bool
 
-	// AllowPrivate are inner addresses that the issuer's names may resolve to.
+	// AllowPrivate are inner addresses that the issuer's names may resolve to,
+	// such as the network of the cluster that both run in. Default none: the
+	// verifier then stays closed, and Ready says which address it was.
 	AllowPrivate []netip.Prefix
 	// HTTPClient replaces the client that refuses inner addresses, for a proxy
 	// or a private CA. Redirects are not followed even then.

@@ -53,9 +53,10 @@ type ServeConfig struct {
 	Data string `yaml:"data" flag:"data"`
 	// Address to listen on: HOST:PORT or unix:PATH.
 	Listen string `yaml:"listen" flag:"listen"`
-	// URL of the issuer, the "iss" of every token: https, or http on loopback,
-	// without a slash at its end. Default: the listen address. It cannot be
-	// changed later.
+	// URL of the issuer, the "iss" of every token: https, or http on loopback.
+	// It has no path and no slash at its end: an issuer needs a host of its own,
+	// since its cookies are for the whole host. Default: the listen address. It
+	// cannot be changed later.
 	Issuer string `yaml:"issuer" flag:"issuer"`
 	// postgres:// URL of a database that several issuers share, instead of
 	// SQLite in the data folder. Leave the password out and set PGPASSFILE.
@@ -155,7 +156,8 @@ type GuardConfig struct {
 	// for. Where one of them is for RSA, it is also that of RSA keys which do not
 	// say theirs: issuers such as Microsoft Entra publish them so.
 	Algorithms []string `yaml:"algorithms" flag:"alg"`
-	// Inner networks where the issuers may be.
+	// Inner networks where the issuers may be, such as that of a cluster. Others
+	// have a public address or are on loopback.
 	AllowPrivate []netip.Prefix `yaml:"allow_private" flag:"allow-private"`
 	// What parts of the service ask beyond a good token. The longest path that
 	// fits counts; other paths ask for nothing more.

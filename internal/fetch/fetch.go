@@ -38,12 +38,14 @@ var (
 )
 
 // An AddressError reports a host that resolved to an address of the inner
-// network.
+// network. Where the issuer runs in the same cluster that is as it should be, so
+// that the text says what to set.
 type AddressError struct{ Addr netip.Addr }
 
 func (e *AddressError) Error() string {
-	return "refusing to connect to the inner address " + e.Addr.String() +
-		" (if the issuer belongs there: AllowPrivate, or guard --allow-private " + e.Addr.String() + ")"
+	one := netip.PrefixFrom(e.Addr, e.Addr.BitLen())
+	return "refusing to connect to the inner address " + e.Addr.String() + ": if the issuer belongs there, allow its network " +
+		"with Config.AllowPrivate (guard: --allow-private CIDR, such as --allow-private " + one.String() + ")"
 }
 
 // A StatusError reports an answer other than the one hoped for.
