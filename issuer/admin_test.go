@@ -293,7 +293,7 @@ func TestAdminByToken(t *testing.T) {
 		"two headers":    {[]string{bearer(admin.AccessToken), bearer(admin.AccessToken)}, 400},
 		"two spaces":     {[]string{"Authorization: Bearer  " + admin.AccessToken}, 400},
 		"basic":          {[]string{basic("root:" + root.Password)}, 400},
-		"cookie":         {[]string{"Cookie: __Host-Http-access=" + admin.AccessToken}, 401},
+		"cookie":         {[]string{"Cookie: __Host-Http-access_token=" + admin.AccessToken}, 401},
 		"junk":           {[]string{bearer("a.b.c")}, 401},
 	} {
 		if got := get(c.headers...); got != c.want {

@@ -10,6 +10,11 @@ const Bearer = "Bearer"
 // Section 2.1).
 const AccessTokenType = "at+jwt"
 
+// AccessCookie is the cookie in which an issuer hands out an access token and a
+// verifier takes it. The prefix makes browsers refuse one that was not set by
+// this very host over HTTPS, or that a script could read or set.
+const AccessCookie = "__Host-Http-access_token"
+
 // TokenResponse is a successful answer of the token endpoint (RFC 6749, Section
 // 5.1). SessionID is an extension: the "sid" of the session, which names it to
 // an administrator and to the revocation endpoint.

@@ -10,11 +10,11 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwt"
+	"github.com/counterfoil/counterfoil/oauth"
 )
 
-// CookieName is the cookie of an access token. Its prefix makes browsers keep
-// it to the host that set it, over TLS and away from scripts.
-const CookieName = "__Host-Http-access_token"
+// CookieName is the cookie of an access token.
+const CookieName = oauth.AccessCookie
 
 type contextKey struct{}
 

@@ -140,7 +140,7 @@ func TestThreat130AccessLogHoldsNoToken(t *testing.T) {
 	}))
 	req := httptest.NewRequest("POST", "/token?access_token="+secret, strings.NewReader("refresh_token="+secret))
 	req.Header.Set("Authorization", "Bearer "+secret)
-	req.Header.Set("Cookie", "__Host-Http-access="+secret)
+	req.Header.Set("Cookie", "__Host-Http-access_token="+secret)
 	req.Header.Set("Referer", "https://x/?t="+secret)
 	req.Header.Set("User-Agent", secret)
 	h.ServeHTTP(httptest.NewRecorder(), req)

@@ -10,10 +10,9 @@ import (
 	"github.com/counterfoil/counterfoil/oauth"
 )
 
-// The cookies of a session. The prefix makes browsers refuse one that was not
-// set by this very host over HTTPS, or that a script could read or set.
+// The cookies of a session, with one prefix.
 const (
-	AccessCookie  = "__Host-Http-access_token"
+	AccessCookie  = oauth.AccessCookie
 	RefreshCookie = "__Host-Http-refresh_token"
 )
 
