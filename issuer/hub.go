@@ -202,8 +202,8 @@ func (h *hub) end() {
 
 // step reads the head and what is new in the log, appends frames to the chain, or
 // a heartbeat when one is due, and publishes the view. It fails without having
-// published anything: no heartbeat without a new read,
-// so that a node cut off from its database does not look fresh.
+// published anything: no heartbeat without a new read, so that a node cut off from
+// its database does not look fresh.
 func (h *hub) step(ctx context.Context) (*view, error) {
 	asOf := h.now()
 	old := h.latest.Load()
