@@ -33,7 +33,7 @@ type Notary interface {
 
 // Config says what an issuer is. URL, Store, Keyring and Tagger are required.
 type Config struct {
-	URL     string           // the "iss" of every token: https, or http on loopback; no trailing slash, query or fragment
+	URL     string           // the "iss" of every token: https, or http on loopback; no path, trailing slash, query or fragment
 	Store   *store.Store     // stays the caller's, who closes it after the issuer
 	Keyring *keyring.Keyring // opened on the same store for the same URL
 	Tagger  Notary
@@ -103,7 +103,7 @@ func New(ctx context.Context, cfg Config) (*Issuer, error) {
 	if _, err := i.hub.step(ctx); err != nil {
 		return nil, err
 	}
-	if err := i.route(u); err != nil {
+	if err := i.route(); err != nil {
 		return nil, err
 	}
 	i.start()
@@ -170,6 +170,11 @@ func checkURL(raw string, plainHTTP bool) (*url.URL, error) {
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil || strings.HasSuffix(raw, "/") || strings.HasSuffix(raw, "#") {
 		return nil, fmt.Errorf("issuer URL %q: no trailing slash, user, query or fragment, since every byte of it is compared", raw)
 	}
+	// The cookies are __Host- cookies: every page of the host is sent them, and
+	// another issuer there would put its own in their place.
+	if u.Path != "" {
+		return nil, fmt.Errorf("issuer URL %q: no path; an issuer needs a host of its own, since its cookies are for the whole host", raw)
+	}
 	if u.Scheme == "http" && !isLoopback(u.Hostname()) && !plainHTTP {
 		return nil, fmt.Errorf("issuer URL %q: http is for loopback only; anybody in between could read tokens", raw)
 	}
@@ -185,7 +190,7 @@ func isLoopback(host string) bool {
 }
 
 // route makes the two handlers.
-func (i *Issuer) route(u *url.URL) error {
+func (i *Issuer) route() error {
 	meta, err := i.metadata()
 	if err != nil {
 		return err
@@ -209,12 +214,6 @@ func (i *Issuer) route(u *url.URL) error {
 	mux.Handle("/admin/", i.adminByToken())
 
 	i.public = mux
-	if path := strings.TrimSuffix(u.EscapedPath(), "/"); path != "" {
-		outer := http.NewServeMux()
-		outer.Handle("GET "+oauth.WellKnownOAuth+path, serve.Handler(i.log, meta))
-		outer.Handle(path+"/", http.StripPrefix(path, mux))
-		i.public = outer
-	}
 	return nil
 }
 

@@ -38,9 +38,10 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-func TestIssuerWithAPath(t *testing.T) {
-	server := httptest.NewUnstartedServer(nil)
-	n := startNode(t, server, newShared(t, "http://"+server.Listener.Addr().String()+"/tenant/a"), issuer.Config{})
+// An issuer has a host of its own: the metadata is where both ways of looking for
+// it look, and what its form and its redirects name is on that host.
+func TestIssuerHasAHostOfItsOwn(t *testing.T) {
+	n := newNode(t)
 	urls, err := oauth.WellKnownURLs(n.ring.Issuer())
 	if err != nil {
 		t.Fatal(err)
@@ -50,9 +51,9 @@ func TestIssuerWithAPath(t *testing.T) {
 			t.Errorf("%s: %d", url, a.status)
 		}
 	}
-	for _, path := range []string{"/jwks", "/revocation/manifest", "/readyz"} {
-		if a := n.get(t, "/tenant/a"+path); a.status != 200 {
-			t.Errorf("%s: %d", path, a.status)
+	for _, url := range []string{"https://host.example/issuer1", "https://host.example/a/../b", "https://host.example//a"} {
+		if err := issuer.CheckURL(url, false); err == nil || !strings.Contains(err.Error(), "no path") {
+			t.Errorf("%s: %v", url, err)
 		}
 	}
 }
@@ -64,7 +65,7 @@ func TestURLIsChecked(t *testing.T) {
 	}
 	for url, good := range map[string]bool{
 		"https://id.example":        true,
-		"https://id.example/tenant": true,
+		"https://id.example/tenant": false,
 		"http://127.0.0.1:8080":     true,
 		"http://[::1]:8080":         true,
 		"http://localhost":          true,
