@@ -37,12 +37,16 @@ func AccessLog(log *slog.Logger, next http.Handler, trusted ...netip.Prefix) htt
 }
 
 func isRoutine(path string) bool {
-	switch path[strings.LastIndexByte(path, '/')+1:] {
-	case "healthz", "readyz", "jwks":
-		return true
-	}
-	return strings.Contains(path, "/revocation/")
+	return isProbe(path) || lastPart(path) == "jwks" || strings.Contains(path, "/revocation/")
 }
+
+// isProbe reports whether path is one that an orchestrator asks all the time.
+func isProbe(path string) bool {
+	last := lastPart(path)
+	return last == "healthz" || last == "readyz"
+}
+
+func lastPart(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 func shorten(s string) string {
 	if len(s) > maxLoggedPath {

@@ -54,7 +54,8 @@ type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
 
 // Handler makes an http.Handler of h. An [*Error] is answered as it says; any
 // other error and any panic is a 500 with the code server_error. Causes and
-// everything from 500 upwards are logged, once, here. Errors are never cached.
+// everything from 500 upwards are logged, once, here; at debug level where a probe
+// is told that it is too early. Errors are never cached.
 func Handler(log *slog.Logger, h HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := record(w)
@@ -114,6 +115,8 @@ func logError(log *slog.Logger, r *http.Request, e *Error) {
 		level = slog.LevelDebug // the client left; nobody reads the answer
 	case e.Status == http.StatusInternalServerError:
 		level = slog.LevelError
+	case isProbe(r.URL.Path) && e.Err == nil:
+		level = slog.LevelDebug // that is what it asked
 	}
 	attrs := []slog.Attr{slog.String("path", r.URL.Path), slog.Int("status", e.Status), slog.String("code", e.Code)}
 	if e.Err != nil {

@@ -46,8 +46,8 @@ func TestHandlerAnswersErrors(t *testing.T) {
 			rec := httptest.NewRecorder()
 			h := serve.Handler(log, func(http.ResponseWriter, *http.Request) error { return tt.err })
 			h.ServeHTTP(rec, httptest.NewRequest("GET", "/x", nil))
-			if rec.Code != tt.status || strings.TrimSpace(rec.Body.String()) != tt.body {
-				t.Errorf("got %d %s, want %d %s", rec.Code, rec.Body, tt.status, tt.body)
+			if rec.Code != tt.status || rec.Body.String() != tt.body+"\n" { // a terminal's prompt begins on a line of its own
+				t.Errorf("got %d %q, want %d %q", rec.Code, rec.Body, tt.status, tt.body+"\n")
 			}
 			if got := rec.Header().Get("Cache-Control"); got != "no-store" {
 				t.Errorf("Cache-Control is %q", got)
@@ -61,6 +61,30 @@ func TestHandlerAnswersErrors(t *testing.T) {
 				t.Errorf("logged %q, want %q in it", logged, tt.logged)
 			}
 		})
+	}
+}
+
+// Not ready yet is what a probe is there to be told. A reason that somebody has
+// to know of is an error's cause.
+func TestHandlerKeepsProbesQuiet(t *testing.T) {
+	notReady := &serve.Error{Status: 503, Code: "not_ready", Description: "in a moment"}
+	for _, tt := range []struct {
+		path  string
+		err   error
+		level string
+	}{
+		{"/readyz", notReady, "DEBUG"},
+		{"/tenant/healthz", notReady, "DEBUG"},
+		{"/token", notReady, "WARN"},
+		{"/readyz", &serve.Error{Status: 503, Code: "not_ready", Err: errors.New("disk full")}, "WARN"},
+		{"/readyz", errors.New("nil map"), "ERROR"},
+	} {
+		log, logged := logTo()
+		h := serve.Handler(log, func(http.ResponseWriter, *http.Request) error { return tt.err })
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", tt.path, nil))
+		if !strings.Contains(logged.String(), "level="+tt.level) {
+			t.Errorf("%s, %v: logged %s, want level %s", tt.path, tt.err, logged, tt.level)
+		}
 	}
 }
 
