@@ -28,7 +28,8 @@ func oneGuard(t *testing.T, iss *issuertest.Issuer, cfg guard.Config) http.Handl
 	return g.Handler()
 }
 
-// question as a proxy asks it: method and URI of the client's request in headers.
+// asked puts the question as a proxy does: method and URI of the client's request
+// are in headers.
 func asked(h http.Handler, method, uri string, header http.Header) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("GET", "http://app.example/auth", nil)
 	if header != nil {

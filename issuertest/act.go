@@ -32,7 +32,7 @@ type Claims map[string]any
 // claims given replace the usual ones; "jti" cannot be given, since it is the tag.
 func (i *Issuer) Mint(t testing.TB, claims Claims) string {
 	t.Helper()
-	r := i.now(t)
+	r := i.live(t)
 	signer, err := r.ring.Signer(jwk.ES256)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func (i *Issuer) Mint(t testing.TB, claims Claims) string {
 
 func (i *Issuer) head(t testing.TB) (seq uint64) {
 	t.Helper()
-	err := i.now(t).store.View(t.Context(), func(tx *store.Tx) error {
+	err := i.live(t).store.View(t.Context(), func(tx *store.Tx) error {
 		head, err := tx.Head()
 		seq = head.Seq
 		return err
@@ -144,7 +144,7 @@ func (i *Issuer) Admin(t testing.TB, method, path string, in, out any) {
 	req := httptest.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
-	i.now(t).issuer.AdminHandler().ServeHTTP(rec, req)
+	i.live(t).issuer.AdminHandler().ServeHTTP(rec, req)
 	if rec.Code/100 != 2 {
 		t.Fatalf("%s %s: %d %s", method, path, rec.Code, rec.Body)
 	}
@@ -172,7 +172,7 @@ func (i *Issuer) Credential(t testing.TB, name string) string {
 // token: a subject is [User.ID] and not the name, a session is "sid".
 func (i *Issuer) Revoke(t testing.TB, kind revocation.Kind, value string) (seq uint64) {
 	t.Helper()
-	r := i.now(t)
+	r := i.live(t)
 	entry := revocation.Entry{Kind: kind, Handle: r.ring.HandleKey().Handle(kind, i.URL, value)}
 	err := r.store.Update(t.Context(), func(tx *store.Tx) error {
 		record, err := tx.Revoke(store.Revocation{Value: value, Entry: entry})

@@ -194,8 +194,8 @@ func (i *Issuer) stop(t testing.TB) {
 	}
 }
 
-// now is called by what needs a running issuer.
-func (i *Issuer) now(t testing.TB) *running {
+// live returns what runs, and fails the test while the issuer is stopped.
+func (i *Issuer) live(t testing.TB) *running {
 	t.Helper()
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -206,7 +206,7 @@ func (i *Issuer) now(t testing.TB) *running {
 }
 
 // Keyring returns the running issuer's keys, for tests about keys.
-func (i *Issuer) Keyring(t testing.TB) *keyring.Keyring { t.Helper(); return i.now(t).ring }
+func (i *Issuer) Keyring(t testing.TB) *keyring.Keyring { t.Helper(); return i.live(t).ring }
 
 // Store returns the running issuer's store, for tests about storage.
-func (i *Issuer) Store(t testing.TB) *store.Store { t.Helper(); return i.now(t).store }
+func (i *Issuer) Store(t testing.TB) *store.Store { t.Helper(); return i.live(t).store }

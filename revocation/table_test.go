@@ -10,7 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
-// kinds are those whose entries yield to a token that knows of them.
+// yielding are the kinds whose entries yield to a token that knows of them.
 var yielding = []revocation.Kind{
 	revocation.Subject, revocation.Device, revocation.Client, revocation.Tenant, revocation.Key, revocation.Everything,
 }

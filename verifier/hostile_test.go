@@ -35,7 +35,7 @@ func stream(o *origin, events func(after uint64) []string) http.HandlerFunc {
 	}
 }
 
-// session returns one frame for each of n entries, made by revoking sessions.
+// revokeSessions makes n entries, by revoking sessions.
 func revokeSessions(o *origin, n int) {
 	for i := range n {
 		o.revoke(revocation.Session, fmt.Sprintf("gone-%d", i))

@@ -21,7 +21,7 @@ func (f *passwordFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.generate, "generate", false, "let the issuer make one up, and print it once on stdout")
 }
 
-// read returns the new password, or "" when the issuer is to make one up.
+// readNewPassword returns the new password, or "" when the issuer is to make one up.
 func (a *app) readNewPassword(f *passwordFlags) (string, error) {
 	switch {
 	case f.stdin && f.generate:
