@@ -97,6 +97,9 @@ func New(ctx context.Context, cfg Config) (*Issuer, error) {
 	i.door = &doorkeeper{st: cfg.Store, local: u.Scheme == "http" && isLoopback(u.Hostname())}
 	i.tail = newTail(i.hub, i.door, cfg.TrustedProxies)
 	i.holders = newHolders(cfg.Keyring.MaxTokenLife(), cfg.Now)
+	if err := i.checkNotary(ctx); err != nil {
+		return nil, err
+	}
 	if err := i.openSessions(ctx); err != nil {
 		return nil, err
 	}
