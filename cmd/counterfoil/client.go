@@ -58,7 +58,7 @@ to guard --credential FILE, or to verifier.Config.CredentialFile.`,
 	admin.register(cmd.Flags())
 	cmd.Flags().BoolVar(&verifier, "verifier", false, "a service or guard that follows the feed")
 	cmd.Flags().BoolVar(&confidential, "confidential", false, "a program that can keep a secret")
-	cmd.Flags().BoolVar(&public, "public", false, "a program that cannot; it gets no secret")
+	cmd.Flags().BoolVar(&public, "public", false, "a program that cannot keep one, and gets none")
 	cmd.Flags().BoolVar(&machine, "json", false, "print the client as one JSON object")
 	return cmd
 }

@@ -23,7 +23,7 @@ func guardFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&g.Credential, "credential", g.Credential, "`FILE` from counterfoil client add --verifier")
 	flags.BoolVar(&g.Cookies, "cookies", g.Cookies, "take the token from our cookie too")
 	flags.StringVar(&g.Type, "typ", g.Type, "required \"typ\" of a token")
-	flags.StringSliceVar(&g.Algorithms, "alg", g.Algorithms, "algorithm that a token may be signed with, and that of RSA keys which name none (repeatable)")
+	flags.StringSliceVar(&g.Algorithms, "alg", g.Algorithms, "`ALG` that a token may be signed with, and that of RSA keys which name none (repeatable)")
 	flags.Var(prefixList{&g.AllowPrivate}, "allow-private", "inner network where the issuer may be (repeatable)")
 	flags.StringVar(&g.TLSCert, "tls-cert", g.TLSCert, "PEM `FILE` with the certificate, read again when it changes")
 	flags.StringVar(&g.TLSKey, "tls-key", g.TLSKey, "PEM `FILE` with its key")

@@ -18,7 +18,7 @@ type passwordFlags struct {
 
 func (f *passwordFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.stdin, "password-stdin", false, "read the password from stdin")
-	flags.BoolVar(&f.generate, "generate", false, "let the issuer make one up, and print it once on stdout")
+	flags.BoolVar(&f.generate, "generate", false, "let the issuer make a password up, and print it once on stdout")
 }
 
 // readNewPassword returns the new password, or "" when the issuer is to make one up.

@@ -35,7 +35,7 @@ func serveFlags(flags *pflag.FlagSet, c *Config) {
 	flags.BoolVar(&s.TLS12, "tls-1-2", s.TLS12, "take TLS 1.2 too")
 	flags.BoolVar(&s.PlainHTTP, "plain-http", s.PlainHTTP, "plain HTTP beyond loopback: a proxy in front ends TLS")
 	flags.Var(prefixList{&s.TrustedProxies}, "trusted-proxy", "network of proxies whose X-Forwarded-For is believed (repeatable)")
-	flags.StringSliceVar(&s.Algorithms, "alg", s.Algorithms, "algorithm to sign with, the default one first (repeatable)")
+	flags.StringSliceVar(&s.Algorithms, "alg", s.Algorithms, "`ALG` to sign access tokens with, the default one first (repeatable)")
 	logFlags(flags, c)
 }
 

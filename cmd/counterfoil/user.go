@@ -69,9 +69,9 @@ func (a *app) userAddCommand() *cobra.Command {
 	}
 	admin.register(cmd.Flags())
 	password.register(cmd.Flags())
-	cmd.Flags().StringArrayVar(&roles, "role", nil, "a role of the user (repeatable)")
+	cmd.Flags().StringArrayVar(&roles, "role", nil, "a `ROLE` of the user (repeatable)")
 	cmd.Flags().StringArrayVar(&claims, "claim", nil, "a claim of the user, as `NAME=JSON` (repeatable); no name that IANA registered, such as sub or email")
-	cmd.Flags().StringVar(&tenant, "tenant", "", "the tenant that the user belongs to")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "`NAME` of the tenant that the user belongs to")
 	cmd.Flags().BoolVar(&machine, "json", false, "print the user as one JSON object")
 	return cmd
 }
