@@ -2,6 +2,7 @@ package issuer_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -43,7 +44,8 @@ func run(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	var secret notary.Secret // random, and kept apart from the keyring
+	var secret notary.Secret // a real one is kept, apart from the keyring
+	rand.Read(secret[:])
 	iss, err := issuer.New(ctx, issuer.Config{
 		URL: url, Store: st, Keyring: ring, Tagger: notary.NewLocal(secret), Argon2: account.DefaultParams,
 	})
