@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,14 +18,17 @@ import (
 // entriesOfBench is how many revocations the table holds.
 const entriesOfBench = 100_000
 
-// BenchmarkVerify is a check of one token against a full table, beside the bare
-// signature check and the check of the token alone.
+// BenchmarkVerify is a check of one token against a full table, as one that comes
+// for the first time and as one that comes again, beside the bare signature check
+// and the check of the token alone.
 func BenchmarkVerify(b *testing.B) {
 	for _, alg := range []jwk.Algorithm{jwk.ES256, jwk.EdDSA} {
 		o := newOrigin(b, "https://id.example")
 		o.signing = []*jwk.Key{generate(b, alg)}
 		token := o.bench(b)
-		v := o.benchVerifier(b)
+		v := o.benchVerifier(b, func(c *verifier.Config) { c.CacheTokens = -1 })
+		again := o.benchVerifier(b, nil)
+		o.shut() // so that its own work is not measured
 		public, err := o.signing[0].Public()
 		if err != nil {
 			b.Fatal(err)
@@ -52,14 +56,8 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 		})
-		b.Run(string(alg)+"/verifier", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := v.Verify(context.Background(), token); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		b.Run(string(alg)+"/verifier", func(b *testing.B) { benchCheck(b, v, token) })
+		b.Run(string(alg)+"/cached", func(b *testing.B) { benchCheck(b, again, token) })
 		b.Run(string(alg)+"/lookup", func(b *testing.B) {
 			tok, err := v.Verify(context.Background(), token)
 			if err != nil {
@@ -72,18 +70,63 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 		})
-		b.Run(string(alg)+"/verifier parallel", func(b *testing.B) {
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if _, err := v.Verify(context.Background(), token); err != nil {
-						b.Error(err)
-						return
-					}
-				}
-			})
-		})
+		b.Run(string(alg)+"/verifier parallel", func(b *testing.B) { benchParallel(b, v, token) })
+		b.Run(string(alg)+"/cached parallel", func(b *testing.B) { benchParallel(b, again, token) })
+		if v.Status().CacheHits != 0 || again.Status().CacheHits == 0 {
+			b.Error("the cache answered where it should not, or did not where it should")
+		}
 	}
+}
+
+func benchCheck(b *testing.B, v *verifier.Verifier, token string) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(context.Background(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func benchParallel(b *testing.B, v *verifier.Verifier, token string) {
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := v.Verify(context.Background(), token); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// BenchmarkCacheMemory is what a remembered token holds in memory, with its share
+// of the maps (B/cached), beside the length of the token (B/token).
+func BenchmarkCacheMemory(b *testing.B) {
+	o := newOrigin(b, "https://id.example")
+	o.bench(b)
+	v := o.benchVerifier(b, nil)
+	o.shut()
+	before, size, id := liveHeap(), 0, 0
+	for b.Loop() {
+		for range verifier.DefaultCacheTokens {
+			id++
+			token := o.token(b, claims{"jti": fmt.Sprintf("%027d", id)})
+			if _, err := v.Verify(context.Background(), token); err != nil {
+				b.Fatal(err)
+			}
+			size = len(token)
+		}
+	}
+	b.ReportMetric(float64(liveHeap()-before)/float64(v.Status().CachedTokens), "B/cached")
+	b.ReportMetric(float64(size), "B/token")
+}
+
+func liveHeap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // pools keep through one
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // bench fills the log and mints a token that knows all of it.
@@ -98,12 +141,14 @@ func (o *origin) bench(b *testing.B) string {
 	return o.token(b, claims{"cnf": nil})
 }
 
-// benchVerifier opens a verifier, loads its table and cuts it off, so that the
-// origin's own work is not measured.
-func (o *origin) benchVerifier(b *testing.B) *verifier.Verifier {
+// benchVerifier opens a verifier and loads its table.
+func (o *origin) benchVerifier(b *testing.B, change func(*verifier.Config)) *verifier.Verifier {
 	b.Helper()
 	cfg := o.config()
 	cfg.OpenWhenBlind = true
+	if change != nil {
+		change(&cfg)
+	}
 	v, err := verifier.Open(context.Background(), cfg)
 	if err != nil {
 		b.Fatal(err)
@@ -114,6 +159,5 @@ func (o *origin) benchVerifier(b *testing.B) *verifier.Verifier {
 			b.Fatalf("not ready: %v", v.Ready())
 		}
 	}
-	o.shut()
 	return v
 }
