@@ -53,6 +53,9 @@ const (
 	TemporarilyUnavailable ErrorCode = "temporarily_unavailable"
 )
 
+// InvalidTarget is the code of RFC 8707, Section 2.
+const InvalidTarget ErrorCode = "invalid_target"
+
 // The codes of RFC 6750, Section 3.1.
 const (
 	InvalidToken      ErrorCode = "invalid_token"

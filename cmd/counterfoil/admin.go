@@ -16,6 +16,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/oauth"
 )
 
 const (
@@ -142,10 +143,7 @@ type answeredError struct {
 func (e *answeredError) Error() string { return e.text }
 
 func answerError(status int, data []byte) error {
-	var body struct {
-		Code        string `json:"error"`
-		Description string `json:"error_description"`
-	}
+	var body oauth.ErrorResponse
 	if wire.Unmarshal(data, &body) != nil || body.Code == "" && body.Description == "" {
 		return &answeredError{status, fmt.Sprintf("the issuer answered %d %s", status, http.StatusText(status))}
 	}

@@ -1,5 +1,7 @@
 // Package audit names what an issuer writes down about itself, and writes it.
 //
+//	err := audit.Record(tx, now, audit.Event{Actor: "socket", Action: audit.KeyRotate, Subject: kid})
+//
 // A row is part of the transaction that does the deed: when it cannot be written
 // the deed is not done. The store chains the rows by hash, so that [Verify] finds
 // a row that was changed or taken out. It does not find a trail that was cut off
@@ -20,6 +22,7 @@ import (
 // An Action is what was done.
 type Action string
 
+// The actions. Their names stand in trails, and do not change.
 const (
 	SignIn       Action = "sign-in"
 	SignInFailed Action = "sign-in.failed"

@@ -162,8 +162,7 @@ func (s *Server) admissible(c *credentials) (oauth.Scopes, error) {
 		c.Audience = s.cfg.DefaultAudience
 	}
 	if !s.hasAudience(c.Audience) {
-		// RFC 8707, Section 2.
-		return nil, &serve.Error{Status: http.StatusBadRequest, Code: "invalid_target", Description: "no such audience"}
+		return nil, &serve.Error{Status: http.StatusBadRequest, Code: oauth.InvalidTarget, Description: "no such audience"}
 	}
 	scope, err := oauth.ParseScopes(c.Scope)
 	if err != nil || !s.hasScopes(scope) {
