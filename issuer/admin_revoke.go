@@ -162,7 +162,6 @@ type sessionJSON struct {
 	Created   time.Time `json:"created"`
 	Refreshed time.Time `json:"refreshed,omitzero"`
 	Expires   time.Time `json:"expires"`
-	Revoked   bool      `json:"revoked"`
 }
 
 // listSessions serves GET /admin/sessions?user=NAME.
@@ -198,6 +197,9 @@ func (i *Issuer) sessionRows(tx *store.Tx, user string) ([]sessionJSON, error) {
 		if err != nil {
 			return nil, err
 		}
+		if st.Permits(row.Born) != nil { // its user, client or tenant was revoked
+			continue
+		}
 		var name string
 		if st.User != nil {
 			name = st.User.Name
@@ -205,7 +207,7 @@ func (i *Issuer) sessionRows(tx *store.Tx, user string) ([]sessionJSON, error) {
 		list = append(list, sessionJSON{
 			ID: row.ID, UserID: row.UserID, User: name, ClientID: row.ClientID, Tenant: row.Tenant,
 			Audience: row.Audience, Scope: row.Scope, Created: row.Created.UTC(), Refreshed: row.RotatedAt.UTC(),
-			Expires: row.Expires.UTC(), Revoked: errors.Is(st.Permits(row.Born), store.ErrRevoked),
+			Expires: row.Expires.UTC(),
 		})
 	}
 	return list, nil

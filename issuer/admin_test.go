@@ -116,9 +116,8 @@ func TestSessionsAreListedAndRevoked(t *testing.T) {
 	_, tokens := n.signIn(t, alice, "")
 	var list struct {
 		Items []struct {
-			ID      string `json:"id"`
-			User    string `json:"user"`
-			Revoked bool   `json:"revoked"`
+			ID   string `json:"id"`
+			User string `json:"user"`
 		} `json:"items"`
 	}
 	n.do(t, 200, "GET", "/admin/sessions?user=alice", "").into(t, &list)
@@ -132,6 +131,12 @@ func TestSessionsAreListedAndRevoked(t *testing.T) {
 	n.do(t, 200, "GET", "/admin/sessions?user=alice", "").into(t, &list)
 	if len(list.Items) != 0 {
 		t.Errorf("still alive: %+v", list)
+	}
+	n.signIn(t, alice, "")
+	n.revoke(t, "subject", "alice")
+	n.do(t, 200, "GET", "/admin/sessions?user=alice", "").into(t, &list)
+	if len(list.Items) != 0 {
+		t.Errorf("alive although the user was revoked: %+v", list)
 	}
 	n.do(t, 404, "GET", "/admin/sessions?user=nobody", "")
 }

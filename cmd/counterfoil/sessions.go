@@ -19,7 +19,6 @@ type signedIn struct {
 	Created   time.Time `json:"created"`
 	Refreshed time.Time `json:"refreshed,omitzero"`
 	Expires   time.Time `json:"expires"`
-	Revoked   bool      `json:"revoked"`
 }
 
 func (a *app) sessionCommand() *cobra.Command {
@@ -48,22 +47,15 @@ func (a *app) sessionListCommand() *cobra.Command {
 			}
 			rows := make([][]string, len(sessions))
 			for i, s := range sessions {
-				rows[i] = []string{s.ID, orDash(s.User), orDash(s.ClientID), orDash(s.Audience), stamp(s.Created), distance(a.now(), s.Expires), alive(s.Revoked)}
+				rows[i] = []string{s.ID, orDash(s.User), orDash(s.ClientID), orDash(s.Audience), stamp(s.Created), distance(a.now(), s.Expires)}
 			}
-			return printTable(a.stdout, "ID USER CLIENT AUDIENCE CREATED EXPIRES STATE", rows)
+			return printTable(a.stdout, "ID USER CLIENT AUDIENCE CREATED EXPIRES", rows)
 		},
 	}
 	admin.register(cmd.Flags())
 	cmd.Flags().StringVar(&name, "user", "", "only those of this user, by name or id")
 	cmd.Flags().BoolVar(&machine, "json", false, "print one JSON array")
 	return cmd
-}
-
-func alive(revoked bool) string {
-	if revoked {
-		return "revoked"
-	}
-	return "alive"
 }
 
 func (a *app) sessionRevokeCommand() *cobra.Command {
