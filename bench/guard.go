@@ -47,7 +47,7 @@ func guardLoad(s settings) ([]section, error) {
 		title: "Checks at the guard",
 		notes: fmt.Sprintf("`GET /auth` on %d kept-alive connections, a token of its own each, ES256; CPU is the guard's process alone. The load generator shares the cores. "+
 			"Each token is verified at its first check and remembered; at the others key, expiry and revocation are looked up. A first check costs one verification of the first table more. Aim: 0.1 CPU-ms.", guardClients),
-		head:  []string{"transport", "checks/s", "CPU-ms each", "resident"},
+		head: []string{"transport", "checks/s", "CPU-ms each", "resident"},
 	}
 	for _, network := range []string{"tcp", "unix"} {
 		address := tcp
