@@ -27,6 +27,7 @@ type Policy struct {
 	Algorithms []jwk.Algorithm // names that "alg" may have; default: whatever the key is for
 	Leeway     time.Duration   // difference of clocks forgiven, once each way; default 60 s, at most MaxLeeway, NoLeeway is zero
 	MaxLife    time.Duration   // longest time from "iat" to "exp"; default 24 h
+	MaxToken   int             // longest token, in bytes; default jws.MaxToken, and never more
 
 	InsecureSkipIssuer   bool // accept every "iss" and none; Issuer must be empty
 	InsecureSkipAudience bool // accept every "aud" and none; Audience must be empty
@@ -63,6 +64,8 @@ func (p Policy) check(keys jwk.Source) (Policy, error) {
 		return p, &PolicyError{"Leeway", "is above 10 minutes"}
 	case p.MaxLife < 0:
 		return p, &PolicyError{"MaxLife", "is negative"}
+	case p.MaxToken < 0 || p.MaxToken > jws.MaxToken:
+		return p, &PolicyError{"MaxToken", "is negative or above jws.MaxToken"}
 	}
 	switch p.Leeway {
 	case 0:
@@ -72,6 +75,9 @@ func (p Policy) check(keys jwk.Source) (Policy, error) {
 	}
 	if p.MaxLife == 0 {
 		p.MaxLife = DefaultMaxLife
+	}
+	if p.MaxToken == 0 {
+		p.MaxToken = jws.MaxToken
 	}
 	return p, nil
 }

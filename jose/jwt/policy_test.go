@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 )
 
@@ -29,6 +30,8 @@ func TestPolicyIncomplete(t *testing.T) {
 		"leeway too long":    {"Leeway", func(p *jwt.Policy) { p.Leeway = jwt.MaxLeeway + 1 }},
 		"leeway negative":    {"Leeway", func(p *jwt.Policy) { p.Leeway = -time.Second }},
 		"longest life below": {"MaxLife", func(p *jwt.Policy) { p.MaxLife = -1 }},
+		"token below":        {"MaxToken", func(p *jwt.Policy) { p.MaxToken = -1 }},
+		"token above":        {"MaxToken", func(p *jwt.Policy) { p.MaxToken = jws.MaxToken + 1 }},
 	} {
 		p := policy()
 		c.spoil(&p)

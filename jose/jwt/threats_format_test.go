@@ -28,6 +28,21 @@ func TestThreat1DotFloodAsToken(t *testing.T) {
 	}
 }
 
+func TestThreat2OversizeForThePolicy(t *testing.T) {
+	key := newKey(t, jwk.HS256)
+	token := mint(t, key, good().String())
+	p := policy()
+	p.MaxToken = len(token)
+	accept(t, p, key, token)
+	p.MaxToken--
+	if err := refuse(t, p, key, token); !errors.Is(err, jws.ErrTooLarge) {
+		t.Error(err)
+	}
+	if allocs := testing.AllocsPerRun(10, func() { jwt.Verify[none](p, key, token) }); allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
+
 func TestThreat3SegmentCountAsToken(t *testing.T) {
 	key := newKey(t, jwk.HS256)
 	token := mint(t, key, good().String())

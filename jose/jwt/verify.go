@@ -47,6 +47,9 @@ func Verify[T any](p Policy, keys jwk.Source, token string) (*Token[T], error) {
 
 // verify is Verify but for the expiry.
 func verify(p *Policy, keys jwk.Source, token string, now time.Time) (*verified, error) {
+	if len(token) > p.MaxToken {
+		return nil, jws.ErrTooLarge
+	}
 	u, err := jws.Parse(token)
 	if err != nil {
 		return nil, err
