@@ -103,6 +103,9 @@ func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if c.StoreUnsafe {
+		log.Warn("the store may lose acknowledged writes in a crash, revocations among them: --store-unsafe is for trials", "iss", c.Issuer)
+	}
 	log.Info("serving", "iss", c.Issuer, "listen", ln.Addr().String(), "data", c.Data, "version", programVersion())
 	public.Handler = serve.AccessLog(log, iss, c.TrustedProxies...)
 	err = runServers(ctx,
