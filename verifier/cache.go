@@ -37,7 +37,6 @@ const (
 type cache struct {
 	hashes sync.Pool // of *cacheHash
 	now    func() time.Time
-	leeway time.Duration // that the policy gives beyond "exp"
 	shards [cacheShards]cacheShard
 }
 
@@ -70,14 +69,8 @@ type cacheHash struct {
 }
 
 // newCache returns a cache of up to limit tokens.
-func newCache(limit int, policy *jwt.Policy) *cache {
-	c := &cache{now: policy.Now, leeway: policy.Leeway}
-	switch c.leeway {
-	case 0:
-		c.leeway = jwt.DefaultLeeway
-	case jwt.NoLeeway:
-		c.leeway = 0
-	}
+func newCache(limit int, now func() time.Time) *cache {
+	c := &cache{now: now}
 	var secret [sha256.Size]byte
 	rand.Read(secret[:]) // never fails
 	c.hashes.New = func() any { return &cacheHash{Hash: hmac.New(sha256.New, secret[:])} }
@@ -101,8 +94,9 @@ func (c *cache) shard(id cacheID) *cacheShard { return &c.shards[id[0]%cacheShar
 
 // find returns a token that was verified before and would be verified again: its
 // key is still the one that keys has for it, and neither has it expired nor has
-// the clock gone back behind the verification. Whatever is not clear is left to
-// verification proper, which also knows the right error.
+// the clock gone back behind the verification. Whatever is not clear, the leeway
+// beyond "exp" included, is left to verification proper, which also knows the
+// right error.
 func (c *cache) find(id cacheID, keys *keySource) *checked {
 	s := c.shard(id)
 	s.mu.Lock()
@@ -114,7 +108,7 @@ func (c *cache) find(id cacheID, keys *keySource) *checked {
 	h := t.Header()
 	key, err := keys.Find(h.KeyID, string(h.Algorithm))
 	now := c.now()
-	if err == nil && key == t.Key() && !now.Before(t.at) && now.Before(t.Expiry().Add(c.leeway)) {
+	if err == nil && key == t.Key() && !now.Before(t.at) && now.Before(t.Expiry()) {
 		return t
 	}
 	s.mu.Lock()

@@ -92,7 +92,7 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 	v := &Verifier{cfg: cfg, policy: cfg.policy(), origins: http.NewCrossOriginProtection()}
 	v.keys.fixed = cfg.Keys
 	if cfg.CacheTokens > 0 {
-		v.cache = newCache(cfg.CacheTokens, &v.policy)
+		v.cache = newCache(cfg.CacheTokens, v.policy.Now)
 	}
 	var err error
 	if v.state, err = openState(cfg.StateDir, cfg.Issuer); err != nil {
