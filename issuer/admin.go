@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
@@ -109,12 +108,11 @@ var (
 // bearer takes the token out of exactly one Authorization header (RFC 6750,
 // Section 2.1). No cookie counts here.
 func bearer(r *http.Request) (string, error) {
-	values := r.Header.Values("Authorization")
-	if len(values) == 0 {
+	token, err := oauth.ParseBearer(r.Header.Values("Authorization"))
+	switch {
+	case errors.Is(err, oauth.ErrNoBearer):
 		return "", errNoToken
-	}
-	scheme, token, ok := strings.Cut(values[0], " ")
-	if len(values) > 1 || !ok || !strings.EqualFold(scheme, oauth.Bearer) || token == "" || strings.ContainsAny(token, " ,") {
+	case err != nil:
 		return "", badRequest("want exactly one header Authorization: Bearer TOKEN")
 	}
 	return token, nil

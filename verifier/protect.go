@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -158,40 +159,25 @@ func checkQuery(u *url.URL) error {
 	return nil
 }
 
-// headerToken reads RFC 6750, Section 2.1: one header, a scheme in any case, one
-// space, one token. A header of another scheme is no token.
+// headerToken reads the Authorization header. One of another scheme is no token.
 func headerToken(h http.Header) (string, error) {
-	values := h.Values("Authorization")
-	switch len(values) {
-	case 0:
+	token, err := oauth.ParseBearer(h.Values("Authorization"))
+	switch {
+	case errors.Is(err, oauth.ErrNoBearer), errors.Is(err, oauth.ErrScheme):
 		return "", nil
-	case 1:
-	default:
-		return "", &RequestError{"more than one Authorization header"}
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", nil
-	}
-	if token == "" || strings.ContainsAny(token, " \t,") {
+	case errors.Is(err, oauth.ErrBearer):
 		return "", &RequestError{"Authorization is not one scheme, one space and one token"}
+	case err != nil:
+		return "", &RequestError{err.Error()}
 	}
 	return token, nil
 }
 
 // cookieToken reads the cookie by its exact name: browsers give the guarantees of
-// the prefix to no other spelling. net/http is not asked, since it cuts spaces off
-// a name, and passes over a second cookie whose value it does not like.
+// the prefix to no other spelling.
 func cookieToken(r *http.Request) (string, error) {
-	found, token := 0, ""
-	for _, line := range r.Header.Values("Cookie") {
-		for pair := range strings.SplitSeq(line, ";") {
-			if value, ok := strings.CutPrefix(strings.TrimPrefix(pair, " "), CookieName+"="); ok {
-				found, token = found+1, value
-			}
-		}
-	}
-	if found > 1 {
+	token, n := oauth.CookieValue(r.Header.Values("Cookie"), CookieName)
+	if n > 1 {
 		return "", &RequestError{"more than one token cookie"}
 	}
 	return token, nil

@@ -3,7 +3,6 @@ package session
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
@@ -57,19 +56,9 @@ func clearCookies(w http.ResponseWriter) {
 
 // readCookie returns the value of the one cookie with exactly that name, or "".
 // Two are refused: one of them is not ours.
-//
-// net/http is not asked, since it cuts spaces off a name: a browser that keeps
-// them does not see our prefix in such a name, and lets anybody set it.
 func readCookie(r *http.Request, name string) (string, error) {
-	found, value := 0, ""
-	for _, line := range r.Header.Values("Cookie") {
-		for pair := range strings.SplitSeq(line, ";") {
-			if v, ok := strings.CutPrefix(strings.TrimPrefix(pair, " "), name+"="); ok {
-				found, value = found+1, v
-			}
-		}
-	}
-	if found > 1 {
+	value, n := oauth.CookieValue(r.Header.Values("Cookie"), name)
+	if n > 1 {
 		return "", badRequest("the cookie " + name + " was sent twice")
 	}
 	return value, nil

@@ -96,12 +96,11 @@ func noSecretInURL(r *http.Request) error {
 // such header: exactly one header, the scheme in any case, one space, one token
 // (RFC 9110, Section 11.4; RFC 6750, Section 2.1).
 func bearer(r *http.Request) (string, error) {
-	values := r.Header.Values("Authorization")
-	if len(values) == 0 {
+	token, err := oauth.ParseBearer(r.Header.Values("Authorization"))
+	switch {
+	case errors.Is(err, oauth.ErrNoBearer):
 		return "", nil
-	}
-	scheme, token, ok := strings.Cut(values[0], " ")
-	if len(values) > 1 || !ok || !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " ,\t") {
+	case err != nil:
 		return "", badRequest("the Authorization header must be Bearer and one token")
 	}
 	return token, nil
