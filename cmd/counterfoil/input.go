@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
@@ -148,6 +149,24 @@ func notPEM(data []byte) error {
 		return hinted(misuse("this is a PEM file, and a JWK is wanted"), "counterfoil jwk convert --alg ALG FILE makes one of it")
 	}
 	return nil
+}
+
+// readToSign reads what sign needs: the key of its flag, and the file that it was
+// given, or stdin.
+func (a *app) readToSign(cmd *cobra.Command, key keyFlags, args []string) (*jwk.Key, []byte, error) {
+	if err := required(cmd.Flags(), "key"); err != nil {
+		return nil, nil, err
+	}
+	input := firstOr(args, "-")
+	if err := oneStdin(key.source, input); err != nil {
+		return nil, nil, err
+	}
+	signer, err := a.readKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := a.readInput(input)
+	return signer, data, err
 }
 
 // readKeys reads what to verify with: a path, - or an https URL, which holds one

@@ -45,17 +45,7 @@ func (a *app) jwsSignCommand() *cobra.Command {
 			if err := forms.check(); err != nil {
 				return err
 			}
-			if err := required(cmd.Flags(), "key"); err != nil {
-				return err
-			}
-			if err := oneStdin(key.source, firstOr(args, "-")); err != nil {
-				return err
-			}
-			signer, err := a.readKey(key)
-			if err != nil {
-				return err
-			}
-			payload, err := a.readInput(firstOr(args, "-"))
+			signer, payload, err := a.readToSign(cmd, key, args)
 			if err != nil {
 				return err
 			}

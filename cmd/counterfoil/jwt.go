@@ -37,17 +37,7 @@ func (a *app) jwtSignCommand() *cobra.Command {
 		Example: `echo '{"iss":"https://id.example","aud":"orders","sub":"u1"}' |
 	counterfoil jwt sign --key key.json --life 15m`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd.Flags(), "key"); err != nil {
-				return err
-			}
-			if err := oneStdin(key.source, firstOr(args, "-")); err != nil {
-				return err
-			}
-			signer, err := a.readKey(key)
-			if err != nil {
-				return err
-			}
-			data, err := a.readInput(firstOr(args, "-"))
+			signer, data, err := a.readToSign(cmd, key, args)
 			if err != nil {
 				return err
 			}
