@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/store/postgres/postgrestest"
 )
 
 // refreshClients is the number of concurrent clients of the refresh load.
@@ -32,12 +34,12 @@ func issuerLoad(s settings) ([]section, error) {
 func refreshOn(s settings, store string) ([]string, error) {
 	var args []string
 	if store == "PostgreSQL" {
-		url, stop, err := startPostgres(s)
+		pg, err := postgrestest.New() // fsync on, as it is by default
 		if err != nil {
 			return nil, err
 		}
-		defer stop()
-		args = []string{"--store", url}
+		defer pg.Close()
+		args = []string{"--store", pg.URL("postgres")}
 	}
 	iss, err := startIssuer(s, "issuer-"+store, args...)
 	if err != nil {
