@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"hash"
+
+	"filippo.io/mldsa"
 )
 
 // An Algorithm is a value of the "alg" parameter (RFC 7518, Sections 3.1 and
-// 4.1; RFC 8037; RFC 9864). There is no "none".
+// 4.1; RFC 8037; RFC 9864; RFC 9964). There is no "none".
 type Algorithm string
 
 // The algorithms that a [Key] can have.
@@ -33,15 +35,20 @@ const (
 	Ed25519 Algorithm = "Ed25519" // RFC 9864, Section 2.2
 	EdDSA   Algorithm = "EdDSA"   // RFC 8037: the older name; here always on the curve Ed25519
 
+	MLDSA44 Algorithm = "ML-DSA-44" // RFC 9964, FIPS 204; a signature has 2,420 bytes
+	MLDSA65 Algorithm = "ML-DSA-65" // 3,309 bytes
+	MLDSA87 Algorithm = "ML-DSA-87" // 4,627 bytes
+
 	A256GCMKW Algorithm = "A256GCMKW" // key wrapping with AES-GCM, RFC 7518, Section 4.7
 )
 
-// Key types, RFC 7518, Section 6.1, and RFC 8037, Section 2.
+// Key types, RFC 7518, Section 6.1, RFC 8037, Section 2, and RFC 9964, Section 3.
 const (
 	ktyEC  = "EC"
 	ktyRSA = "RSA"
 	ktyOct = "oct"
 	ktyOKP = "OKP"
+	ktyAKP = "AKP"
 )
 
 // A family is what the algorithms of one construction have in common.
@@ -53,6 +60,7 @@ const (
 	familyPSS
 	familyECDSA
 	familyEd25519
+	familyMLDSA
 	familyGCMKW
 )
 
@@ -62,7 +70,8 @@ type algorithmInfo struct {
 	kty    string
 	hash   crypto.Hash
 	crv    string
-	wraps  bool // encrypts keys; false: signs
+	params mldsa.Parameters // of ML-DSA
+	wraps  bool             // encrypts keys; false: signs
 }
 
 // algorithms is every algorithm there is. What has no row does not exist.
@@ -81,6 +90,9 @@ var algorithms = map[Algorithm]algorithmInfo{
 	ES512:     {family: familyECDSA, kty: ktyEC, hash: crypto.SHA512, crv: "P-521"},
 	Ed25519:   {family: familyEd25519, kty: ktyOKP, crv: crvEd25519},
 	EdDSA:     {family: familyEd25519, kty: ktyOKP, crv: crvEd25519},
+	MLDSA44:   {family: familyMLDSA, kty: ktyAKP, params: mldsa.MLDSA44()},
+	MLDSA65:   {family: familyMLDSA, kty: ktyAKP, params: mldsa.MLDSA65()},
+	MLDSA87:   {family: familyMLDSA, kty: ktyAKP, params: mldsa.MLDSA87()},
 	A256GCMKW: {family: familyGCMKW, kty: ktyOct, wraps: true},
 }
 

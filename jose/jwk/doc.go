@@ -1,5 +1,6 @@
-// Package jwk holds keys: JSON Web Keys (RFC 7517, RFC 7518, RFC 8037) and sets
-// of them, each key bound to one algorithm and checked when it comes in.
+// Package jwk holds keys: JSON Web Keys (RFC 7517, RFC 7518, RFC 8037, RFC
+// 9964) and sets of them, each key bound to one algorithm and checked when it
+// comes in.
 //
 //	key, err := jwk.Parse(data)
 //	sig, err := key.Sign(input)

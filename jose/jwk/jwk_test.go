@@ -16,7 +16,7 @@ import (
 var (
 	asymmetric = []jwk.Algorithm{
 		jwk.RS256, jwk.RS384, jwk.RS512, jwk.PS256, jwk.PS384, jwk.PS512,
-		jwk.ES256, jwk.ES384, jwk.ES512, jwk.Ed25519, jwk.EdDSA,
+		jwk.ES256, jwk.ES384, jwk.ES512, jwk.Ed25519, jwk.EdDSA, jwk.MLDSA44, jwk.MLDSA65, jwk.MLDSA87,
 	}
 	symmetric = []jwk.Algorithm{jwk.HS256, jwk.HS384, jwk.HS512}
 	signing   = append(append([]jwk.Algorithm{}, asymmetric...), symmetric...)
@@ -85,7 +85,7 @@ func (f fields) without(names ...string) fields {
 }
 
 // public drops all private members.
-func (f fields) public() fields { return f.without("d", "p", "q", "dp", "dq", "qi", "k") }
+func (f fields) public() fields { return f.without("d", "p", "q", "dp", "dq", "qi", "k", "priv") }
 
 func (f fields) json(t testing.TB) []byte {
 	t.Helper()
@@ -133,7 +133,7 @@ func refuse(t testing.TB, f fields, want error) {
 // silent checks that err repeats no private member of f.
 func silent(t testing.TB, err error, f fields) {
 	t.Helper()
-	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
+	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "k", "priv"} {
 		if value, _ := f[name].(string); len(value) > 7 && strings.Contains(err.Error(), value[:8]) {
 			t.Errorf("the error shows %s: %v", name, err)
 		}

@@ -300,7 +300,7 @@ func TestKeysDoNotPrintMaterial(t *testing.T) {
 		}
 		data, _ := json.Marshal(struct{ K jwk.Key }{*k})
 		out.Write(data)
-		for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
+		for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "k", "priv"} {
 			if f[name] == nil {
 				continue
 			}

@@ -23,6 +23,8 @@ type keyJSON struct {
 	DQ         string      `json:"dq,omitzero"`
 	QI         string      `json:"qi,omitzero"`
 	K          string      `json:"k,omitzero"`
+	Pub        string      `json:"pub,omitzero"`
+	Priv       string      `json:"priv,omitzero"`
 	Limits     *limitsJSON `json:"counterfoil,omitzero"`
 }
 
@@ -50,7 +52,7 @@ func (k *Key) MarshalPrivate() ([]byte, error) {
 	}
 	fields := map[string]*string{
 		"crv": &w.Curve, "x": &w.X, "y": &w.Y, "n": &w.N, "e": &w.E, "d": &w.D, "p": &w.P,
-		"q": &w.Q, "dp": &w.DP, "dq": &w.DQ, "qi": &w.QI, "k": &w.K,
+		"q": &w.Q, "dp": &w.DP, "dq": &w.DQ, "qi": &w.QI, "k": &w.K, "pub": &w.Pub, "priv": &w.Priv,
 	}
 	for _, m := range k.material.members() {
 		*fields[m.name] = m.value

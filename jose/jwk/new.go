@@ -8,6 +8,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"fmt"
+
+	"filippo.io/mldsa"
 )
 
 // Generate makes a fresh key for p.Algorithm: RSA of 2048 bits, the curve that
@@ -36,6 +38,8 @@ func generate(info algorithmInfo) (any, error) {
 	case familyEd25519:
 		_, priv, err := ed25519.GenerateKey(rand.Reader)
 		return priv, err
+	case familyMLDSA:
+		return mldsa.GenerateKey(info.params)
 	case familyHMAC:
 		return randomBytes(info.hash.Size()), nil
 	default:
@@ -51,9 +55,10 @@ func randomBytes(n int) []byte {
 
 // New makes a key of material that is already in memory: []byte for a shared
 // secret, [*rsa.PrivateKey], [*rsa.PublicKey], [*ecdsa.PrivateKey],
-// [*ecdsa.PublicKey], [ed25519.PrivateKey] or [ed25519.PublicKey]. It copies the
-// material and checks it as [Parse] would. The error wraps [ErrAlgorithm] where
-// material and p.Algorithm do not fit, else [ErrWeakKey] or [ErrMalformed].
+// [*ecdsa.PublicKey], [ed25519.PrivateKey], [ed25519.PublicKey],
+// [*mldsa.PrivateKey] or [*mldsa.PublicKey]. It copies the material and checks it
+// as [Parse] would. The error wraps [ErrAlgorithm] where material and p.Algorithm
+// do not fit, else [ErrWeakKey] or [ErrMalformed].
 func New(material any, p Params) (*Key, error) {
 	info, ok := algorithms[p.Algorithm]
 	if !ok {
@@ -102,6 +107,14 @@ func newMaterial(key any, info algorithmInfo) (material, error) {
 	case ed25519.PrivateKey:
 		if info.family == familyEd25519 && len(key) == ed25519.PrivateKeySize {
 			return newEd25519(bytes.Clone(key[ed25519.SeedSize:]), key.Seed())
+		}
+	case *mldsa.PublicKey:
+		if key != nil && fitsMLDSA(info, key) {
+			return newMLDSA(info, key.Bytes(), nil)
+		}
+	case *mldsa.PrivateKey:
+		if key != nil && fitsMLDSA(info, key.PublicKey()) {
+			return newMLDSA(info, key.PublicKey().Bytes(), key.Bytes())
 		}
 	}
 	return nil, fmt.Errorf("%w: %T", ErrAlgorithm, key)

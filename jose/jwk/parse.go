@@ -14,12 +14,13 @@ import (
 const MaxKey = 32 << 10
 
 // privateMembers are the members, over all key types, that a public key must not
-// have (RFC 7518, Section 6; RFC 8037, Section 2).
-var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+// have (RFC 7518, Section 6; RFC 8037, Section 2; RFC 9964, Section 3).
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 
 // Parse reads one JWK, public, private or symmetric. A key without "alg" gets
-// the one algorithm that its curve implies, on Ed25519 under both names; RSA and
-// symmetric keys imply none, and the error is [ErrNoAlgorithm]: see [ParseAs].
+// the one algorithm that its curve implies, on Ed25519 under both names; RSA,
+// symmetric and AKP keys imply none, and the error is [ErrNoAlgorithm]: see
+// [ParseAs], which does not help the last (RFC 9964, Section 3).
 //
 // A key without "kid" takes its thumbprint, a symmetric one stays without.
 // Members that are not known are passed over. Errors wrap [ErrMalformed],
@@ -164,7 +165,7 @@ func (j object) imply(kty string, p *Params) error {
 		return err
 	}
 	switch {
-	case kty == ktyRSA || kty == ktyOct:
+	case kty == ktyRSA || kty == ktyOct || kty == ktyAKP:
 		return ErrNoAlgorithm
 	case use == "enc": // implies key agreement, which is not known here
 		return ErrUnsupported
@@ -207,6 +208,8 @@ func (j object) material(info algorithmInfo) (material, error) {
 		return j.secret(info)
 	case ktyRSA:
 		return j.rsa(info)
+	case ktyAKP:
+		return j.mldsa(info)
 	}
 	crv, err := j.text("crv")
 	if err != nil {

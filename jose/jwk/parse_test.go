@@ -54,7 +54,7 @@ func TestParseIgnoresUnknownMembers(t *testing.T) {
 // Each string member with each other kind of JSON value, and with texts that are
 // not the canonical base64url of the same bytes.
 func TestParseIsStrictInEveryMember(t *testing.T) {
-	for _, alg := range []jwk.Algorithm{jwk.RS256, jwk.ES256, jwk.Ed25519, jwk.HS256} {
+	for _, alg := range []jwk.Algorithm{jwk.RS256, jwk.ES256, jwk.Ed25519, jwk.MLDSA44, jwk.HS256} {
 		f := generated(t, alg)
 		for name, value := range f {
 			for _, bad := range []any{nil, true, 1, 1.5, "", []any{}, []any{value}, fields{}, fields{"a": value}} {
@@ -72,7 +72,7 @@ func TestParseIsStrictInEveryMember(t *testing.T) {
 				}
 			}
 		}
-		for _, name := range []string{"kty", "crv", "x", "y", "n", "e", "k"} {
+		for _, name := range []string{"kty", "crv", "x", "y", "n", "e", "k", "pub"} {
 			if f[name] == nil {
 				continue
 			}
@@ -129,7 +129,7 @@ func TestParseSizeLimit(t *testing.T) {
 func TestThreat127ThumbprintOfRequiredMembersOnly(t *testing.T) {
 	required := map[jwk.Algorithm][]string{
 		jwk.RS256: {"e", "kty", "n"}, jwk.ES256: {"crv", "kty", "x", "y"},
-		jwk.Ed25519: {"crv", "kty", "x"}, jwk.HS256: {"k", "kty"},
+		jwk.Ed25519: {"crv", "kty", "x"}, jwk.HS256: {"k", "kty"}, jwk.MLDSA44: {"alg", "kty", "pub"},
 	}
 	for alg, names := range required {
 		f := generated(t, alg)
@@ -188,7 +188,7 @@ func refusePrivateMembers(t *testing.T, alg jwk.Algorithm, data []byte) {
 		keys = f["keys"].([]any)
 	}
 	for _, k := range keys {
-		for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"} {
 			if _, ok := k.(map[string]any)[name]; ok {
 				t.Errorf("%s: %s in %.80s", alg, name, data)
 			}
