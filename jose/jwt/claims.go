@@ -36,6 +36,13 @@ type claimSet struct {
 	Claims
 	hasIssuer bool
 	tenant    string
+	members   map[string]jsontext.Value // all claims
+}
+
+// has reports whether there is a claim of that name, be its value null.
+func (c *claimSet) has(name string) bool {
+	_, ok := c.members[name]
+	return ok
 }
 
 // rawClaims tells absent from null. All other claims are held to the rules of
@@ -70,6 +77,9 @@ func parseClaims(payload []byte) (*claimSet, error) {
 		return nil, err
 	}
 	c := &claimSet{hasIssuer: raw.Issuer != nil}
+	if err := wire.Unmarshal(payload, &c.members); err != nil {
+		return nil, errNotObject
+	}
 	for _, s := range []struct {
 		claim string
 		raw   jsontext.Value
