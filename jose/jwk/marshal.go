@@ -38,8 +38,12 @@ func (k *Key) MarshalJSON() ([]byte, error) {
 	return pub.MarshalPrivate()
 }
 
-// MarshalPrivate returns the whole JWK. Whoever reads it holds the key.
+// MarshalPrivate returns the whole JWK. Whoever reads it holds the key. For a key
+// held elsewhere the error is [ErrOpaque].
 func (k *Key) MarshalPrivate() ([]byte, error) {
+	if _, far := k.material.material.(*opaqueKey); far {
+		return nil, ErrOpaque
+	}
 	w := keyJSON{
 		Type:       k.info.kty,
 		KeyID:      k.kid,

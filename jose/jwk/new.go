@@ -2,6 +2,7 @@ package jwk
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -59,6 +60,10 @@ func randomBytes(n int) []byte {
 // [*mldsa.PrivateKey] or [*mldsa.PublicKey]. It copies the material and checks it
 // as [Parse] would. The error wraps [ErrAlgorithm] where material and p.Algorithm
 // do not fit, else [ErrWeakKey] or [ErrMalformed].
+//
+// Any other [ContextSigner] or [crypto.Signer] is a private key held elsewhere:
+// the Key signs by asking it, and what would show the private part answers
+// [ErrOpaque].
 func New(material any, p Params) (*Key, error) {
 	info, ok := algorithms[p.Algorithm]
 	if !ok {
@@ -116,6 +121,10 @@ func newMaterial(key any, info algorithmInfo) (material, error) {
 		if key != nil && fitsMLDSA(info, key.PublicKey()) {
 			return newMLDSA(info, key.PublicKey().Bytes(), key.Bytes())
 		}
+	case ContextSigner:
+		return newOpaque(key, info)
+	case crypto.Signer:
+		return newOpaque(localSigner{key}, info)
 	}
 	return nil, fmt.Errorf("%w: %T", ErrAlgorithm, key)
 }
