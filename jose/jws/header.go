@@ -38,26 +38,32 @@ func (h Header) Member(name string) (jsontext.Value, bool) {
 }
 
 // With returns the header with one more parameter, for a token about to be
-// signed. It refuses the names that are fields, and those that would change how
-// the token is read and that Parse refuses: "crit", "b64" and "enc".
+// signed. It refuses the names that are fields, and those that change how the
+// token is read: "enc", which is of RFC 7516, and "crit" and "b64", which
+// [Header.WithCritical] and [Header.WithUnencoded] set.
 func (h Header) With(name string, value any) (Header, error) {
 	switch name {
 	case "alg", "kid", "typ", "cty":
 		return Header{}, errors.New("jws: header parameter " + name + " is a field of Header")
 	case "crit", "b64", "enc":
-		return Header{}, errors.New("jws: header parameter " + name + " is not supported")
+		return Header{}, errors.New("jws: header parameter " + name + " is not set by With")
 	}
 	v, err := wire.Marshal(value)
 	if err != nil || !utf8.ValidString(name) {
 		return Header{}, errors.New("jws: header parameter cannot be written as JSON")
 	}
+	return h.with(name, v), nil
+}
+
+// with is With without its rules.
+func (h Header) with(name string, value jsontext.Value) Header {
 	members := maps.Clone(h.members)
 	if members == nil {
 		members = make(map[string]jsontext.Value)
 	}
-	members[name] = v
+	members[name] = value
 	h.members = members
-	return h, nil
+	return h
 }
 
 // HasType reports whether "typ" names the media type typ. RFC 7515, Section
@@ -95,30 +101,44 @@ func lower(c byte) byte {
 	return c
 }
 
-// parseHeader reads the first segment of a token.
+// parseHeader reads the first segment of a token, without any option.
 func parseHeader(segment string) (Header, error) {
-	if len(segment) > (MaxHeader*4+2)/3 {
-		return Header{}, ErrTooLarge
-	}
-	data, err := wire.Decode(segment)
+	members, err := parseMembers(segment)
 	if err != nil {
-		return Header{}, errEncoding
+		return Header{}, err
 	}
-	var members map[string]jsontext.Value
-	if err := wire.Unmarshal(data, &members); err != nil || members == nil {
-		return Header{}, errHeader
-	}
-	return newHeader(members)
-}
-
-// newHeader takes the members over.
-func newHeader(members map[string]jsontext.Value) (Header, error) {
 	// RFC 7515, Section 4.1.11: an extension in "crit" that is not understood
 	// makes the token invalid, and an empty list is invalid too. RFC 7797,
 	// Section 6: "b64" must be in "crit".
 	if has(members, "crit") || has(members, "b64") {
 		return Header{}, ErrCritical
 	}
+	h, err := newHeader(members)
+	if err != nil {
+		return Header{}, err
+	}
+	return h, checkAlgorithm(h.Algorithm)
+}
+
+// parseMembers reads a protected header as it stands in a token.
+func parseMembers(segment string) (map[string]jsontext.Value, error) {
+	if len(segment) > (MaxHeader*4+2)/3 {
+		return nil, ErrTooLarge
+	}
+	data, err := wire.Decode(segment)
+	if err != nil {
+		return nil, errEncoding
+	}
+	var members map[string]jsontext.Value
+	if err := wire.Unmarshal(data, &members); err != nil || members == nil {
+		return nil, errHeader
+	}
+	return members, nil
+}
+
+// newHeader takes the members over. Whether there is an algorithm, and what is
+// critical, is for the caller to check.
+func newHeader(members map[string]jsontext.Value) (Header, error) {
 	// RFC 7516, Section 9: "enc" is what tells a JWE from a JWS.
 	if has(members, "enc") {
 		return Header{}, errEnc
@@ -128,15 +148,21 @@ func newHeader(members map[string]jsontext.Value) (Header, error) {
 		!take(members, "typ", &typ) || !take(members, "cty", &cty) {
 		return Header{}, errMemberType
 	}
-	switch {
-	case alg == "":
-		return Header{}, errNoAlgorithm
-	case equalFold(alg, "none"):
-		return Header{}, ErrUnsecured
-	case len(kid) > MaxKeyID:
+	if len(kid) > MaxKeyID {
 		return Header{}, errKeyID
 	}
 	return Header{Algorithm: jwk.Algorithm(alg), KeyID: kid, Type: typ, ContentType: cty, members: members}, nil
+}
+
+// checkAlgorithm refuses what is no algorithm to sign with, whatever the key.
+func checkAlgorithm(alg jwk.Algorithm) error {
+	switch {
+	case alg == "":
+		return errNoAlgorithm
+	case equalFold(string(alg), "none"):
+		return ErrUnsecured
+	}
+	return nil
 }
 
 func has(members map[string]jsontext.Value, name string) bool {

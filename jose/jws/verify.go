@@ -31,16 +31,9 @@ func Verify(keys jwk.Source, token string) (*Message, error) {
 
 // Verify checks the signature as the function [Verify] does.
 func (u *Unverified) Verify(keys jwk.Source) (*Message, error) {
-	key, err := keys.Find(u.header.KeyID, string(u.header.Algorithm))
+	key, err := findKey(keys, u.header)
 	if err != nil {
 		return nil, err
-	}
-	// A Source answers for this as well, but not every Source is ours.
-	if key == nil {
-		return nil, jwk.ErrUnknownKey
-	}
-	if !key.Accepts(string(u.header.Algorithm)) {
-		return nil, jwk.ErrAlgorithm
 	}
 	if err := key.Verify([]byte(u.input), u.signature); err != nil {
 		return nil, err
