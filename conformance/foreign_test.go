@@ -55,24 +55,6 @@ func foreign(t *testing.T, argv ...string) {
 	}
 }
 
-// tampered breaks each part of a token in a place that carries meaning.
-func tampered(token string) map[string]string {
-	parts := strings.Split(token, ".")
-	flip := func(part int) string {
-		p := []byte(parts[part])
-		i := len(p) / 2
-		if p[i] == 'A' {
-			p[i] = 'B'
-		} else {
-			p[i] = 'A'
-		}
-		changed := append([]string(nil), parts...)
-		changed[part] = string(p)
-		return strings.Join(changed, ".")
-	}
-	return map[string]string{"payload changed": flip(1), "signature changed": flip(2), "signature cut off": parts[0] + "." + parts[1] + "."}
-}
-
 func needFile(t *testing.T, name, debianPackage string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

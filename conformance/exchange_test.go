@@ -1,0 +1,296 @@
+package conformance_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+)
+
+// An outcome is what two libraries make of each other's tokens: ours says that
+// the peer reads what we make, theirs that we read what it makes.
+type outcome struct{ ours, theirs bool }
+
+// An exchange is one form of one algorithm, to be made and read in both
+// directions. Making and reading may ask for different keys.
+type exchange struct {
+	make, read request
+	want       string                               // of the reader, in base64url; default: make.Payload
+	oneWay     bool                                 // we read it and never make it
+	tamper     func(token string) map[string]string // default: tampered
+}
+
+// run has the exchange done in both directions. What a library does not support
+// is no error; what it refuses, or takes although it was tampered with, is.
+func (x exchange) run(t *testing.T, p *peer) (o outcome) {
+	t.Helper()
+	var err error
+	if !x.oneWay {
+		if o.ours, err = x.pass(ours{}, p); err != nil {
+			t.Errorf("%s with ours: %v", p.name, err)
+		}
+	}
+	if o.theirs, err = x.pass(p, ours{}); err != nil {
+		t.Errorf("we with that of %s: %v", p.name, err)
+	}
+	return o
+}
+
+// pass has from make a token and to read it, whole and then tampered with. It is
+// false without an error where one of the two lacks what that needs.
+func (x exchange) pass(from, to library) (bool, error) {
+	made, err := from.ask(x.make)
+	if err != nil {
+		return false, supported("making", err)
+	}
+	read := x.read
+	read.Token = made.Token
+	got, err := to.ask(read)
+	if err != nil {
+		return false, supported("reading", err)
+	}
+	want := x.want
+	if want == "" {
+		want = x.make.Payload
+	}
+	if got.Payload != want {
+		return false, fmt.Errorf("payload %s, want %s", got.Payload, want)
+	}
+	return true, x.refuses(to, read)
+}
+
+// refuses has to read the token of read after each way to tamper with it.
+func (x exchange) refuses(to library, read request) error {
+	tamper := x.tamper
+	if tamper == nil {
+		tamper = tampered
+	}
+	bad := tamper(read.Token)
+	if len(bad) == 0 {
+		return errors.New("nothing to tamper with")
+	}
+	for _, name := range slices.Sorted(maps.Keys(bad)) {
+		changed := read
+		changed.Token = bad[name]
+		if _, err := to.ask(changed); err == nil {
+			return fmt.Errorf("%s: accepted", name)
+		}
+	}
+	return nil
+}
+
+// supported returns nil where err says that something is lacking.
+func supported(doing string, err error) error {
+	if errors.Is(err, errUnsupported) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// tampered breaks each part of a token in a place that carries meaning. What no
+// key of the reader covers, such as the signature of somebody else, is left alone.
+func tampered(token string) map[string]string {
+	if strings.HasPrefix(token, "{") {
+		return tamperedJSON(token)
+	}
+	bad := map[string]string{}
+	parts := strings.Split(token, ".")
+	for i, part := range parts {
+		if part == "" {
+			continue // detached, or without an encrypted key
+		}
+		changed := slices.Clone(parts)
+		changed[i] = tamperedText(part)
+		bad[fmt.Sprintf("part %d changed", i)] = strings.Join(changed, ".")
+	}
+	last := len(parts) - 1
+	bad["last part cut off"] = strings.Join(parts[:last], ".") + "."
+	return bad
+}
+
+// tamperedText changes the character in the middle.
+func tamperedText(s string) string {
+	b := []byte(s)
+	i := len(b) / 2
+	if b[i] == 'A' {
+		b[i] = 'B'
+	} else {
+		b[i] = 'A'
+	}
+	return string(b)
+}
+
+// tamperedJSON changes one member each, and in the general serialization those
+// of the last signature or recipient, which is the reader's.
+func tamperedJSON(token string) map[string]string {
+	bad := map[string]string{}
+	for _, name := range []string{"payload", "protected", "signature", "aad", "iv", "ciphertext", "tag", "encrypted_key"} {
+		var tree map[string]any
+		if json.Unmarshal([]byte(token), &tree) != nil {
+			return nil
+		}
+		if tamperMember(tree, name) {
+			bad[name+" changed"] = object(tree)
+		}
+	}
+	return bad
+}
+
+func tamperMember(tree map[string]any, name string) bool {
+	for _, list := range []string{"signatures", "recipients"} {
+		if entries, ok := tree[list].([]any); ok {
+			if own, ok := entries[len(entries)-1].(map[string]any); ok && own[name] != nil {
+				return tamperMember(own, name)
+			}
+		}
+	}
+	text, ok := tree[name].(string)
+	if !ok || text == "" {
+		return false
+	}
+	tree[name] = tamperedText(text)
+	return true
+}
+
+// object writes JSON of what cannot fail to be written.
+func object(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
+}
+
+func encode(s string) string { return wire.Encode([]byte(s)) }
+
+// decoded is the text of base64url, or nothing.
+func decoded(s string) []byte {
+	data, err := wire.Decode(s)
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+func keyID(key json.RawMessage) string {
+	var k struct{ Kid string }
+	json.Unmarshal(key, &k)
+	return k.Kid
+}
+
+// A report is the table of all outcomes, for RESULTS.md.
+type report struct {
+	peers    []*peer
+	sections []*section
+}
+
+// A section is one table: its rows are named by labels.
+type section struct {
+	title  string
+	labels []string // heads of the columns that name a row
+	rows   []*row
+	peers  int
+}
+
+type row struct {
+	labels   []string
+	outcomes []outcome // by peer
+	oneWay   bool
+}
+
+func (r *report) section(title string, labels ...string) *section {
+	s := &section{title: title, labels: labels, peers: len(r.peers)}
+	r.sections = append(r.sections, s)
+	return s
+}
+
+// row adds a row to s.
+func (s *section) row(labels ...string) *row {
+	r := &row{labels: labels, outcomes: make([]outcome, s.peers)}
+	s.rows = append(s.rows, r)
+	return r
+}
+
+// String is what stands in RESULTS.md.
+func (r *report) String() string {
+	var b strings.Builder
+	b.WriteString(resultsHead)
+	b.WriteString(r.versions())
+	for _, s := range r.sections {
+		s.write(&b, r.peers)
+	}
+	return b.String()
+}
+
+// versions is a line for each peer.
+func (r *report) versions() string {
+	var b strings.Builder
+	for _, p := range r.peers {
+		fmt.Fprintf(&b, "- %s %s\n", p.name, p.version)
+	}
+	return b.String()
+}
+
+func (s *section) write(b *strings.Builder, peers []*peer) {
+	heads := slices.Clone(s.labels)
+	for _, p := range peers {
+		heads = append(heads, p.name)
+	}
+	fmt.Fprintf(b, "\n## %s\n\n| %s |\n|%s\n", s.title, strings.Join(heads, " | "), strings.Repeat("---|", len(heads)))
+	for _, r := range s.merged() {
+		fmt.Fprintf(b, "| %s | %s |\n", strings.Join(r.labels, " | "), strings.Join(r.cells(), " | "))
+	}
+}
+
+// cells are the outcomes in words.
+func (r *row) cells() []string {
+	var cells []string
+	for _, o := range r.outcomes {
+		switch {
+		case o.ours && o.theirs:
+			cells = append(cells, "both ways")
+		case o.ours:
+			cells = append(cells, "they read ours")
+		case o.theirs:
+			cells = append(cells, "we read theirs")
+		default:
+			cells = append(cells, "–")
+		}
+	}
+	return cells
+}
+
+// merged puts rows that differ in one label only into one, from the last label
+// to the second.
+func (s *section) merged() []*row {
+	rows := s.rows
+	for column := len(s.labels) - 1; column > 0; column-- {
+		var fewer []*row
+		for _, r := range rows {
+			if same := r.among(fewer, column); same != nil {
+				same.labels[column] += ", " + r.labels[column]
+				continue
+			}
+			fewer = append(fewer, &row{labels: slices.Clone(r.labels), outcomes: r.outcomes})
+		}
+		rows = fewer
+	}
+	return rows
+}
+
+// among finds a row that has what r has but for one label.
+func (r *row) among(rows []*row, column int) *row {
+	for _, other := range rows {
+		labels := slices.Clone(other.labels)
+		labels[column] = r.labels[column]
+		if slices.Equal(labels, r.labels) && slices.Equal(other.outcomes, r.outcomes) {
+			return other
+		}
+	}
+	return nil
+}

@@ -1,0 +1,340 @@
+package conformance_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A library makes and reads tokens: ours, or one made by others.
+type library interface {
+	// ask returns errUnsupported for what the library lacks, and any other error
+	// for what it refuses.
+	ask(request) (answer, error)
+}
+
+// errUnsupported is the answer of a library that lacks what is asked for.
+var errUnsupported = errors.New("not supported")
+
+// A request is one line on the standard input of a peer. Binary values are in
+// base64url; a token in a JSON serialization is its text.
+type request struct {
+	Op      string            `json:"op"` // version, sign, verify, encrypt, decrypt, nest, unnest, thumbprint, jwk, generate, pem
+	Form    string            `json:"form,omitempty"`
+	Alg     string            `json:"alg,omitempty"`
+	Enc     string            `json:"enc,omitempty"`
+	KeyAlg  string            `json:"keyAlg,omitempty"` // of the encryption, in nest and unnest
+	Keys    []json.RawMessage `json:"keys,omitempty"`
+	Payload string            `json:"payload,omitempty"` // or plaintext; to verify: of a detached token
+	AAD     string            `json:"aad,omitempty"`
+	APU     string            `json:"apu,omitempty"`
+	APV     string            `json:"apv,omitempty"`
+	Zip     bool              `json:"zip,omitempty"`
+	Token   string            `json:"token,omitempty"` // or PEM
+	Type    string            `json:"kty,omitempty"`   // of the key to generate
+	Curve   string            `json:"curve,omitempty"`
+}
+
+// An answer is one line on the standard output of a peer.
+type answer struct {
+	Token       string `json:"token"`
+	Payload     string `json:"payload"`
+	Unsupported bool   `json:"unsupported"`
+	Error       string `json:"error"`
+}
+
+// A peer is a library that was made by others.
+type peer struct {
+	library
+	name    string
+	version string
+}
+
+// startPeers starts all of them, or leaves the test out.
+func startPeers(t *testing.T) []*peer {
+	t.Helper()
+	all := []*peer{
+		{name: "npm jose", library: startNPM(t)},
+		{name: "jwcrypto", library: startPython(t)},
+		{name: "latchset jose", library: findLatchset(t)},
+	}
+	for _, p := range all {
+		v, err := p.ask(request{Op: "version"})
+		if err != nil {
+			t.Fatalf("%s: %v", p.name, err)
+		}
+		p.version = v.Token
+	}
+	return all
+}
+
+func startNPM(t *testing.T) library {
+	t.Helper()
+	node := needFile(t, "node", "nodejs")
+	if _, err := os.Stat("npm/node_modules/jose"); err != nil {
+		leaveOut(t, "npm jose is missing: npm ci --prefix conformance/npm")
+	}
+	return startProcess(t, node, "npm/peer.mjs")
+}
+
+func startPython(t *testing.T) library {
+	t.Helper()
+	const python = "/usr/bin/python3" // Debian's, which sees Debian's modules
+	if err := exec.Command(python, "-c", "import jwcrypto").Run(); err != nil {
+		leaveOut(t, "jwcrypto is missing: apt-get install python3-jwcrypto")
+	}
+	return startProcess(t, python, "python/peer.py")
+}
+
+// A process is a peer that answers line by line until its input ends.
+type process struct {
+	in  io.Writer
+	out *bufio.Reader
+}
+
+func startProcess(t *testing.T, argv ...string) *process {
+	t.Helper()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v", argv[1], err)
+		}
+	})
+	return &process{in, bufio.NewReader(out)}
+}
+
+func (p *process) ask(r request) (answer, error) {
+	var a answer
+	line, err := json.Marshal(r)
+	if err != nil {
+		return a, err
+	}
+	if _, err := p.in.Write(append(line, '\n')); err != nil {
+		return a, fmt.Errorf("the peer is gone: %w", err)
+	}
+	line, err = p.out.ReadBytes('\n')
+	if err != nil {
+		return a, fmt.Errorf("the peer is gone: %w", err)
+	}
+	if err := json.Unmarshal(line, &a); err != nil {
+		return a, err
+	}
+	return a, a.err()
+}
+
+func (a answer) err() error {
+	switch {
+	case a.Unsupported:
+		return errUnsupported
+	case a.Error != "":
+		return errors.New(a.Error)
+	}
+	return nil
+}
+
+// A latchset is the command jose of latchset, run once for each request.
+type latchset struct {
+	path       string
+	dir        string // for keys and payloads
+	algorithms []string
+}
+
+func findLatchset(t *testing.T) library {
+	t.Helper()
+	l := &latchset{path: needFile(t, "jose", "jose"), dir: t.TempDir()}
+	list, err := l.run("", "alg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.algorithms = strings.Fields(list)
+	return l
+}
+
+func (l *latchset) run(stdin string, args ...string) (string, error) {
+	cmd := exec.Command(l.path, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("jose %s: %w: %s", strings.Join(args[:min(2, len(args))], " "), err, bytes.TrimSpace(errs.Bytes()))
+	}
+	return out.String(), nil
+}
+
+func (l *latchset) ask(r request) (answer, error) {
+	if !l.supports(r) {
+		return answer{}, errUnsupported
+	}
+	do := map[string]func(request) (answer, error){
+		"version": l.version, "sign": l.sign, "verify": l.verify, "encrypt": l.encrypt, "decrypt": l.decrypt,
+		"nest": l.nest, "unnest": l.unnest, "thumbprint": l.thumbprint, "jwk": l.jwk, "generate": l.generate,
+	}[r.Op]
+	return do(r)
+}
+
+func (l *latchset) supports(r request) bool {
+	for _, alg := range []string{r.Alg, r.Enc, r.KeyAlg} {
+		if alg != "" && !slices.Contains(l.algorithms, alg) {
+			return false
+		}
+	}
+	for _, key := range r.Keys {
+		var k struct{ Kty string }
+		if json.Unmarshal(key, &k) != nil || k.Kty == "OKP" || k.Kty == "AKP" {
+			return false
+		}
+	}
+	return r.Op != "pem" && r.Type != "OKP" && r.Type != "AKP" && !strings.HasPrefix(r.Form, "unencoded")
+}
+
+// The command does not tell its version: Debian does.
+func (l *latchset) version(request) (answer, error) {
+	out, err := exec.Command("dpkg-query", "--show", "--showformat=${Version}", "jose").Output()
+	version, _, _ := strings.Cut(string(out), "-")
+	return answer{Token: version}, err
+}
+
+func (l *latchset) sign(r request) (answer, error) {
+	template := "{}"
+	args := []string{"jws", "sig", "-I", l.file(decoded(r.Payload)), "-i", template}
+	switch r.Form {
+	case "compact":
+		args = append(args, "-c")
+	case "detached":
+		args = append(args, "-c", "-O", os.DevNull)
+	}
+	for i, key := range r.Keys {
+		if i > 0 && r.Form != "general" {
+			break
+		}
+		args = append(args, "-k", l.file(key), "-s", object(map[string]any{"protected": map[string]any{"alg": r.Alg, "kid": keyID(key)}}))
+	}
+	out, err := l.run("", args...)
+	return answer{Token: strings.TrimSpace(out)}, err
+}
+
+func (l *latchset) verify(r request) (answer, error) {
+	args := []string{"jws", "ver", "-i", "-", "-k", l.file(r.Keys[0]), "-O", "-"}
+	if r.Form == "detached" {
+		args = append(args, "-I", l.file(decoded(r.Payload)))
+		if _, err := l.run(r.Token, args...); err != nil {
+			return answer{}, err
+		}
+		return answer{Payload: r.Payload}, nil
+	}
+	out, err := l.run(r.Token, args...)
+	return answer{Payload: encode(out)}, err
+}
+
+func (l *latchset) encrypt(r request) (answer, error) {
+	header := map[string]any{"enc": r.Enc}
+	if r.Form != "general" {
+		header["alg"], header["kid"] = r.Alg, keyID(r.Keys[0])
+	}
+	if r.Zip {
+		header["zip"] = "DEF"
+	}
+	if r.APU != "" {
+		header["apu"], header["apv"] = r.APU, r.APV
+	}
+	if r.KeyAlg != "" { // the outside of a nested token
+		header["cty"] = "JWT"
+	}
+	template := map[string]any{"protected": header}
+	if r.Form == "flattened" {
+		template["aad"] = r.AAD
+	}
+	args := []string{"jwe", "enc", "-I", "-", "-i", object(template)}
+	if r.Form == "compact" {
+		args = append(args, "-c")
+	}
+	for i, key := range r.Keys {
+		if i > 0 && r.Form != "general" {
+			break
+		}
+		args = append(args, "-k", l.file(key))
+		if r.Form == "general" {
+			args = append(args, "-r", object(map[string]any{"header": map[string]any{"alg": r.Alg, "kid": keyID(key)}}))
+		}
+	}
+	out, err := l.run(string(decoded(r.Payload)), args...)
+	return answer{Token: strings.TrimSpace(out)}, err
+}
+
+func (l *latchset) decrypt(r request) (answer, error) {
+	out, err := l.run(r.Token, "jwe", "dec", "-i", "-", "-k", l.file(r.Keys[0]), "-O", "-")
+	return answer{Payload: encode(out)}, err
+}
+
+func (l *latchset) nest(r request) (answer, error) {
+	inner, err := l.sign(request{Form: "compact", Alg: r.Alg, Keys: r.Keys[:1], Payload: r.Payload})
+	if err != nil {
+		return inner, err
+	}
+	return l.encrypt(request{Form: "compact", Alg: r.KeyAlg, KeyAlg: r.KeyAlg, Enc: r.Enc, Keys: r.Keys[1:], Payload: encode(inner.Token)})
+}
+
+func (l *latchset) unnest(r request) (answer, error) {
+	inner, err := l.decrypt(request{Keys: r.Keys[1:], Token: r.Token})
+	if err != nil {
+		return inner, err
+	}
+	return l.verify(request{Form: "compact", Keys: r.Keys[:1], Token: string(decoded(inner.Payload))})
+}
+
+func (l *latchset) thumbprint(r request) (answer, error) {
+	out, err := l.run("", "jwk", "thp", "-a", "S256", "-i", l.file(r.Keys[0]))
+	return answer{Token: "urn:ietf:params:oauth:jwk-thumbprint:sha-256:" + strings.TrimSpace(out)}, err
+}
+
+// The command has no way to write a private key it has read: only its public part.
+func (l *latchset) jwk(r request) (answer, error) {
+	out, err := l.run("", "jwk", "pub", "-i", l.file(r.Keys[0]))
+	return answer{Token: out}, err
+}
+
+func (l *latchset) generate(r request) (answer, error) {
+	template := map[string]any{"kty": r.Type}
+	switch r.Type {
+	case "RSA":
+		template["bits"] = 2048
+	case "oct":
+		template["bytes"] = 64
+	default:
+		template["crv"] = r.Curve
+	}
+	out, err := l.run("", "jwk", "gen", "-i", object(template))
+	return answer{Token: out}, err
+}
+
+// file writes data to a file and returns its path.
+func (l *latchset) file(data []byte) string {
+	f, err := os.CreateTemp(l.dir, "")
+	if err != nil {
+		return filepath.Join(l.dir, "missing") // the command will say so
+	}
+	defer f.Close()
+	f.Write(data)
+	return f.Name()
+}
