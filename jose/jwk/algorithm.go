@@ -61,17 +61,19 @@ const (
 	familyECDSA
 	familyEd25519
 	familyMLDSA
+	familyExtension
 	familyGCMKW
 )
 
 // An algorithmInfo is a row of the table of algorithms.
 type algorithmInfo struct {
-	family family
-	kty    string
-	hash   crypto.Hash
-	crv    string
-	params mldsa.Parameters // of ML-DSA
-	wraps  bool             // encrypts keys; false: signs
+	family    family
+	kty       string
+	hash      crypto.Hash
+	crv       string
+	params    mldsa.Parameters // of ML-DSA
+	extension *Extension       // of familyExtension
+	wraps     bool             // encrypts keys; false: signs
 }
 
 // algorithms is every algorithm there is. What has no row does not exist.

@@ -18,6 +18,8 @@ type Params struct {
 	Also      Algorithm // second name of the same key: Ed25519 beside EdDSA or the reverse, nothing else
 	KeyID     string    // default: the thumbprint; for a symmetric key none in New, random in Generate
 	Limits    Limits    // default: none
+
+	Extensions []Extension // algorithms beside those of this package; default: none
 }
 
 // A Key is one key for one algorithm. It never changes and may be used by
@@ -51,9 +53,9 @@ type material interface {
 
 // newKey puts a key together. ops has been checked against the algorithm.
 func newKey(m material, ops operations, p Params) (*Key, error) {
-	info, ok := algorithms[p.Algorithm]
-	if !ok {
-		return nil, ErrUnsupported
+	info, err := p.algorithm()
+	if err != nil {
+		return nil, err
 	}
 	if p.Also != "" && !sameKey(p.Algorithm, p.Also) {
 		return nil, fmt.Errorf("%w: only Ed25519 and EdDSA name one key", ErrAlgorithm)

@@ -16,9 +16,9 @@ import (
 // Generate makes a fresh key for p.Algorithm: RSA of 2048 bits, the curve that
 // the algorithm names, or a secret as long as the hash (32 bytes for A256GCMKW).
 func Generate(p Params) (*Key, error) {
-	info, ok := algorithms[p.Algorithm]
-	if !ok {
-		return nil, errNoSuch(p.Algorithm)
+	info, err := p.algorithm()
+	if err != nil {
+		return nil, err
 	}
 	material, err := generate(info)
 	if err != nil {
@@ -41,6 +41,8 @@ func generate(info algorithmInfo) (any, error) {
 		return priv, err
 	case familyMLDSA:
 		return mldsa.GenerateKey(info.params)
+	case familyExtension:
+		return generateExtension(info.extension)
 	case familyHMAC:
 		return randomBytes(info.hash.Size()), nil
 	default:
@@ -57,17 +59,17 @@ func randomBytes(n int) []byte {
 // New makes a key of material that is already in memory: []byte for a shared
 // secret, [*rsa.PrivateKey], [*rsa.PublicKey], [*ecdsa.PrivateKey],
 // [*ecdsa.PublicKey], [ed25519.PrivateKey], [ed25519.PublicKey],
-// [*mldsa.PrivateKey] or [*mldsa.PublicKey]. It copies the material and checks it
-// as [Parse] would. The error wraps [ErrAlgorithm] where material and p.Algorithm
+// [*mldsa.PrivateKey], [*mldsa.PublicKey], or a [Raw] for an [Extension]. It copies
+// the material and checks it as [Parse] would. The error wraps [ErrAlgorithm] where material and p.Algorithm
 // do not fit, else [ErrWeakKey] or [ErrMalformed].
 //
 // Any other [ContextSigner] or [crypto.Signer] is a private key held elsewhere:
 // the Key signs by asking it, and what would show the private part answers
 // [ErrOpaque].
 func New(material any, p Params) (*Key, error) {
-	info, ok := algorithms[p.Algorithm]
-	if !ok {
-		return nil, errNoSuch(p.Algorithm)
+	info, err := p.algorithm()
+	if err != nil {
+		return nil, err
 	}
 	m, err := newMaterial(material, info)
 	if err != nil {
@@ -120,6 +122,10 @@ func newMaterial(key any, info algorithmInfo) (material, error) {
 	case *mldsa.PrivateKey:
 		if key != nil && fitsMLDSA(info, key.PublicKey()) {
 			return newMLDSA(info, key.PublicKey().Bytes(), key.Bytes())
+		}
+	case Raw:
+		if info.family == familyExtension {
+			return newExtension(info, key)
 		}
 	case ContextSigner:
 		return newOpaque(key, info)

@@ -2,9 +2,6 @@ package jwk
 
 import (
 	"fmt"
-	"slices"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 )
@@ -41,53 +38,6 @@ func ParseAs(data []byte, p Params) (*Key, error) {
 	return j.key(p)
 }
 
-// An object is a JWK taken apart into its members, each still JSON.
-type object map[string]jsontext.Value
-
-func parseObject(data []byte) (object, error) {
-	var j object
-	if err := wire.Unmarshal(data, &j); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	if j == nil { // a JSON null
-		return nil, malformed("not an object")
-	}
-	return j, nil
-}
-
-// text returns a member that is a string that is not empty, or "" if it is
-// absent. Null, numbers and the empty string are errors: each would be read as
-// the absence of a restriction.
-func (j object) text(name string) (string, error) {
-	value, ok := j[name]
-	if !ok {
-		return "", nil
-	}
-	var s string
-	if wire.Unmarshal(value, &s) != nil || s == "" { // "" is also what a null leaves
-		return "", malformed(name)
-	}
-	return s, nil
-}
-
-// bytes returns a member that is base64url, or nil if it is absent.
-func (j object) bytes(name string) ([]byte, error) {
-	s, err := j.text(name)
-	if err != nil || s == "" {
-		return nil, err
-	}
-	b, err := wire.Decode(s)
-	if err != nil {
-		return nil, malformed(name)
-	}
-	return b, nil
-}
-
-// isPrivate reports whether any private member of any key type is there.
-func (j object) isPrivate() bool {
-	return slices.ContainsFunc(privateMembers, func(name string) bool { return j[name] != nil })
-}
-
 // key makes the Key of j and p.
 func (j object) key(p Params) (*Key, error) {
 	kty, err := j.text("kty")
@@ -97,7 +47,10 @@ func (j object) key(p Params) (*Key, error) {
 	if err := j.settle(kty, &p); err != nil {
 		return nil, err
 	}
-	info := algorithms[p.Algorithm]
+	info, err := p.algorithm()
+	if err != nil {
+		return nil, err
+	}
 	if info.kty != kty {
 		return nil, fmt.Errorf("%w: kty against alg", ErrAlgorithm)
 	}
@@ -148,10 +101,8 @@ func (j object) settleAlgorithm(kty string, p *Params) error {
 	default:
 		return fmt.Errorf("%w: the key says another", ErrAlgorithm)
 	}
-	if _, ok := algorithms[p.Algorithm]; !ok {
-		return ErrUnsupported
-	}
-	return nil
+	_, err = p.algorithm()
+	return err
 }
 
 // imply chooses the only algorithm that a key without "alg" can have.
@@ -174,15 +125,15 @@ func (j object) imply(kty string, p *Params) error {
 	case kty == ktyOKP && crv == crvEd25519:
 		p.Algorithm, p.Also = Ed25519, EdDSA
 	default:
-		return ErrUnsupported
+		p.Algorithm, err = p.implied(kty, crv)
 	}
-	return nil
+	return err
 }
 
 // settleLimits reads the member "counterfoil".
 func (j object) settleLimits(p *Params) error {
-	data, ok := j["counterfoil"]
-	if !ok {
+	data := j.get("counterfoil")
+	if data == nil {
 		return nil
 	}
 	limits, also, err := parseLimits(data)
@@ -203,6 +154,9 @@ func (j object) settleLimits(p *Params) error {
 
 // material reads the members that belong to the key type.
 func (j object) material(info algorithmInfo) (material, error) {
+	if info.family == familyExtension {
+		return j.extension(info)
+	}
 	switch info.kty {
 	case ktyOct:
 		return j.secret(info)
@@ -219,7 +173,7 @@ func (j object) material(info algorithmInfo) (material, error) {
 		return nil, fmt.Errorf("%w: crv against alg", ErrAlgorithm)
 	}
 	var x, y, d []byte
-	if err := j.read(map[string]*[]byte{"x": &x, "y": &y, "d": &d}); err != nil {
+	if err := j.read(binary{"x", &x}, binary{"y", &y}, binary{"d", &d}); err != nil {
 		return nil, err
 	}
 	if info.kty == ktyEC {
@@ -237,27 +191,16 @@ func (j object) secret(info algorithmInfo) (material, error) {
 }
 
 func (j object) rsa(info algorithmInfo) (material, error) {
-	if j["oth"] != nil { // RFC 7518, Section 6.3.2.7: more than two primes
+	if j.has("oth") { // RFC 7518, Section 6.3.2.7: more than two primes
 		return nil, malformed("oth")
 	}
 	var w rsaNumbers
-	err := j.read(map[string]*[]byte{
-		"n": &w.n, "e": &w.e, "d": &w.d, "p": &w.p, "q": &w.q, "dp": &w.dp, "dq": &w.dq, "qi": &w.qi,
-	})
+	err := j.read(binary{"n", &w.n}, binary{"e", &w.e}, binary{"d", &w.d}, binary{"p", &w.p}, binary{"q", &w.q},
+		binary{"dp", &w.dp}, binary{"dq", &w.dq}, binary{"qi", &w.qi})
 	if err != nil {
 		return nil, err
 	}
 	return newRSA(info, w)
-}
-
-// read decodes several base64url members.
-func (j object) read(into map[string]*[]byte) (err error) {
-	for name, b := range into {
-		if *b, err = j.bytes(name); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // operations reads and checks "use" and "key_ops".
@@ -269,8 +212,8 @@ func (j object) operations(info algorithmInfo, private bool) (operations, error)
 	if use != "" && use != useOf(info) { // RFC 7517, Section 4.2
 		return nil, fmt.Errorf("%w: use against alg", ErrUse)
 	}
-	value, ok := j["key_ops"]
-	if !ok {
+	value := j.get("key_ops")
+	if value == nil {
 		return nil, nil
 	}
 	ops := operations{}

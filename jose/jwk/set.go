@@ -85,9 +85,13 @@ func NewSet(keys ...*Key) (*Set, error) {
 func ParseSet(data []byte) (*Set, error) { return ParseSetAs(data, Params{}) }
 
 // ParseSetAs is [ParseSet] for an issuer that publishes keys without "alg":
-// those whose type fits take the algorithm of p. Its other fields are not used,
-// except Limits, which bound each key that brings none.
+// those whose type fits take the algorithm of p. Its Limits bound each key that
+// brings none, and its Extensions may be the algorithm of any; the other fields
+// are not used.
 func ParseSetAs(data []byte, p Params) (*Set, error) {
+	if err := checkExtensions(p.Extensions); err != nil {
+		return nil, err
+	}
 	return parseSet(data, func(j object) (*Key, error) {
 		if j.isPrivate() {
 			return nil, ErrPrivate
@@ -99,8 +103,15 @@ func ParseSetAs(data []byte, p Params) (*Set, error) {
 // ParsePrivateSet reads a set whose keys may be private or symmetric. It is for a
 // file of one's own: keys of a kind that is not supported are left out and listed
 // by [Set.Skipped], any other that cannot be used is an error.
-func ParsePrivateSet(data []byte) (*Set, error) {
-	s, err := parseSet(data, func(j object) (*Key, error) { return j.key(Params{}) })
+func ParsePrivateSet(data []byte) (*Set, error) { return ParsePrivateSetAs(data, Params{}) }
+
+// ParsePrivateSetAs is [ParsePrivateSet] with p where a key leaves something
+// open, as [ParseSetAs] has it.
+func ParsePrivateSetAs(data []byte, p Params) (*Set, error) {
+	if err := checkExtensions(p.Extensions); err != nil {
+		return nil, err
+	}
+	s, err := parseSet(data, func(j object) (*Key, error) { return j.member(p) })
 	if err != nil {
 		return nil, err
 	}
@@ -114,15 +125,15 @@ func ParsePrivateSet(data []byte) (*Set, error) {
 
 // member makes the key of j, with p only where j leaves it open.
 func (j object) member(p Params) (*Key, error) {
-	own := Params{}
+	own := Params{Extensions: p.Extensions}
 	kty, err := j.text("kty")
 	if err != nil {
 		return nil, err
 	}
-	if j["alg"] == nil && algorithms[p.Algorithm].kty == kty {
+	if info, _ := p.algorithm(); !j.has("alg") && info.kty == kty {
 		own.Algorithm, own.Also = p.Algorithm, p.Also
 	}
-	if j["counterfoil"] == nil {
+	if !j.has("counterfoil") {
 		own.Limits = p.Limits
 	}
 	return j.key(own)
@@ -130,88 +141,135 @@ func (j object) member(p Params) (*Key, error) {
 
 // parseSet reads a set and makes its keys with build.
 func parseSet(data []byte, build func(object) (*Key, error)) (*Set, error) {
-	entries, err := setEntries(data)
-	if err != nil {
-		return nil, err
-	}
-	var keys []*Key
-	var skipped []Skipped
-	seen := map[string]bool{}
-	for i, data := range entries {
-		e := parseEntry(data, build)
-		if e.kid != "" && !e.encrypts {
-			if seen[e.kid] { // also beside a key that is left out
-				return nil, ErrDuplicate
-			}
-			seen[e.kid] = true
-		}
-		if e.err != nil {
-			skipped = append(skipped, Skipped{Index: i, KeyID: e.kid, Err: e.err})
-			continue
-		}
-		keys = append(keys, e.key)
-	}
-	s, err := NewSet(keys...)
-	if err != nil {
-		return nil, err
-	}
-	s.skipped = skipped
-	return s, nil
-}
-
-// An entry is one element of "keys".
-type entry struct {
-	kid string // also of a key that is left out
-	key *Key   // nil: left out
-	err error  // why
-
-	// encrypts is set for a key that is left out and says that it is for
-	// encryption. It is in nobody's way: some issuers derive the kid from the
-	// numbers alone, and publish one key pair under it for each use.
-	encrypts bool
-}
-
-func parseEntry(data jsontext.Value, build func(object) (*Key, error)) (e entry) {
-	j, err := parseObject(data)
-	if err != nil {
-		return entry{err: err}
-	}
-	if e.kid, e.err = j.text("kid"); e.err != nil {
-		return e
-	}
-	if len(data) > MaxKey {
-		e.err = malformed("too large")
-		return e
-	}
-	if e.key, e.err = build(j); e.err != nil {
-		use, err := j.text("use")
-		e.encrypts = err == nil && use == "enc"
-	}
-	return e
-}
-
-// setEntries returns the elements of "keys".
-func setEntries(data []byte) ([]jsontext.Value, error) {
 	if len(data) > MaxSet {
 		return nil, malformed("set too large")
 	}
-	var set struct {
-		Keys jsontext.Value `json:"keys"`
+	r := newReader(data)
+	b := setBuilder{build: build, seen: make(map[string]bool)}
+	if err := r.set(&b); err != nil {
+		return nil, r.refuse(err)
 	}
-	if err := wire.Unmarshal(data, &set); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	if set.Keys.Kind() != '[' {
+	if !b.found {
 		return nil, malformed("not a JWK Set")
 	}
-	var entries []jsontext.Value
-	if err := wire.Unmarshal(set.Keys, &entries); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	s, err := NewSet(b.keys...)
+	if err != nil {
+		return nil, err
 	}
-	if len(entries) > MaxKeys {
-		return nil, malformed("too many keys in a set")
+	s.skipped = b.skipped
+	return s, nil
+}
+
+// A setBuilder collects the keys of a set while it is read.
+type setBuilder struct {
+	build   func(object) (*Key, error)
+	found   bool // there is an array "keys"
+	members object
+	keys    []*Key
+	skipped []Skipped
+	seen    map[string]bool // every kid, also of keys that are left out
+}
+
+// set reads a whole set: an object in which "keys" is an array (RFC 7517,
+// Section 5). Members that are not known are passed over.
+func (r *reader) set(b *setBuilder) error {
+	if r.dec.PeekKind() != '{' {
+		return malformed("not a JWK Set")
 	}
-	return entries, nil
+	if _, err := r.dec.ReadToken(); err != nil {
+		return err
+	}
+	for r.dec.PeekKind() == '"' {
+		name, err := r.value()
+		if err != nil {
+			return err
+		}
+		if s, err := unquote(name); err != nil || string(s) != "keys" {
+			_, err = r.value()
+		} else {
+			err = r.keys(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := r.dec.ReadToken(); err != nil {
+		return err
+	}
+	return r.end()
+}
+
+// keys reads the array "keys".
+func (r *reader) keys(b *setBuilder) error {
+	if r.dec.PeekKind() != '[' {
+		return malformed("not a JWK Set")
+	}
+	b.found = true
+	if _, err := r.dec.ReadToken(); err != nil {
+		return err
+	}
+	for i := 0; r.dec.PeekKind() != ']'; i++ {
+		if i == MaxKeys {
+			return malformed("too many keys in a set")
+		}
+		if err := r.key(b, i); err != nil {
+			return err
+		}
+	}
+	_, err := r.dec.ReadToken()
+	return err
+}
+
+// key reads the element i of "keys". The error is for the set as a whole.
+func (r *reader) key(b *setBuilder, i int) error {
+	if r.dec.PeekKind() != '{' {
+		if _, err := r.value(); err != nil {
+			return err
+		}
+		b.skipped = append(b.skipped, Skipped{Index: i, Err: errNotObject})
+		return nil
+	}
+	start := r.dec.InputOffset()
+	j, err := r.object(b.members[:0])
+	if err != nil {
+		return err
+	}
+	b.members = j
+	return b.add(i, j, r.dec.InputOffset()-start)
+}
+
+// add takes the element i of "keys", of size bytes, or notes why not. The error
+// is for the set as a whole.
+func (b *setBuilder) add(i int, j object, size int64) error {
+	kid, err := j.text("kid")
+	var key *Key
+	switch {
+	case err != nil:
+	case size > MaxKey:
+		err = malformed("too large")
+	default:
+		key, err = b.build(j)
+	}
+	if kid != "" && (err == nil || !j.encrypts()) {
+		if b.seen[kid] { // also beside a key that is left out
+			return ErrDuplicate
+		}
+		b.seen[kid] = true
+	}
+	if err != nil {
+		b.skipped = append(b.skipped, Skipped{Index: i, KeyID: kid, Err: err})
+		return nil
+	}
+	b.keys = append(b.keys, key)
+	return nil
+}
+
+// encrypts reports whether a key says that it is for encryption. Left out, it is
+// in nobody's way: some issuers derive the kid from the numbers alone, and
+// publish one key pair under it for each use.
+func (j object) encrypts() bool {
+	use, err := j.text("use")
+	return err == nil && use == "enc"
 }
 
 // Find returns the key that kid names if it is for alg. See [Source].
