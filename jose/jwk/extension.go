@@ -207,7 +207,7 @@ func (r Raw) public() Raw { return Raw{X: r.X, Y: r.Y} }
 
 // extension reads the members of a key whose algorithm is an extension.
 func (j object) extension(info algorithmInfo) (material, error) {
-	if info.kty == ktyAKP && j["alg"] == nil { // RFC 9964, Section 3
+	if info.kty == ktyAKP && !j.has("alg") { // RFC 9964, Section 3
 		return nil, ErrNoAlgorithm
 	}
 	crv, err := j.text("crv")
@@ -219,11 +219,11 @@ func (j object) extension(info algorithmInfo) (material, error) {
 	}
 	var raw Raw
 	names := rawMembers[info.kty]
-	into := map[string]*[]byte{names[0]: &raw.X, names[2]: &raw.D}
+	into := []binary{{names[0], &raw.X}, {names[2], &raw.D}}
 	if names[1] != "" {
-		into[names[1]] = &raw.Y
+		into = append(into, binary{names[1], &raw.Y})
 	}
-	if err := j.read(into); err != nil {
+	if err := j.read(into...); err != nil {
 		return nil, err
 	}
 	return newExtension(info, raw)

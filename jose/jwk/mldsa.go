@@ -38,11 +38,11 @@ func newMLDSA(info algorithmInfo, pub, seed []byte) (material, error) {
 // mldsa reads the members of RFC 9964, Section 3. What "pub" and "priv" mean is
 // for "alg" alone to say, so that the caller's word does not stand in for it.
 func (j object) mldsa(info algorithmInfo) (material, error) {
-	if j["alg"] == nil {
+	if !j.has("alg") {
 		return nil, ErrNoAlgorithm
 	}
 	var pub, seed []byte
-	if err := j.read(map[string]*[]byte{"pub": &pub, "priv": &seed}); err != nil {
+	if err := j.read(binary{"pub", &pub}, binary{"priv", &seed}); err != nil {
 		return nil, err
 	}
 	return newMLDSA(info, pub, seed)
