@@ -219,9 +219,9 @@ func (j object) extension(info algorithmInfo) (material, error) {
 	}
 	var raw Raw
 	names := rawMembers[info.kty]
-	into := []binary{{names[0], &raw.X}, {names[2], &raw.D}}
+	into := []encoded{{names[0], &raw.X}, {names[2], &raw.D}}
 	if names[1] != "" {
-		into = append(into, binary{names[1], &raw.Y})
+		into = append(into, encoded{names[1], &raw.Y})
 	}
 	if err := j.read(into...); err != nil {
 		return nil, err

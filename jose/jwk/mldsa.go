@@ -42,7 +42,7 @@ func (j object) mldsa(info algorithmInfo) (material, error) {
 		return nil, ErrNoAlgorithm
 	}
 	var pub, seed []byte
-	if err := j.read(binary{"pub", &pub}, binary{"priv", &seed}); err != nil {
+	if err := j.read(encoded{"pub", &pub}, encoded{"priv", &seed}); err != nil {
 		return nil, err
 	}
 	return newMLDSA(info, pub, seed)

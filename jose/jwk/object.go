@@ -68,14 +68,14 @@ func (j object) bytes(name string) ([]byte, error) {
 	return b, nil
 }
 
-// A binary is a member of base64url and where to put it.
-type binary struct {
+// An encoded is a member of base64url and where to put it.
+type encoded struct {
 	name string
 	to   *[]byte
 }
 
 // read decodes several members.
-func (j object) read(into ...binary) (err error) {
+func (j object) read(into ...encoded) (err error) {
 	for _, b := range into {
 		if *b.to, err = j.bytes(b.name); err != nil {
 			return err
@@ -135,14 +135,15 @@ var (
 	errTooDeep   = malformed("JSON is nested too deep")
 )
 
-// refuse makes the error for a text that cannot be read, which says where.
+// refuse makes the error for a text that cannot be read: where that is the JSON,
+// it says where, and quotes nothing.
 func (r *reader) refuse(err error) error {
+	if _, syntactic := errors.AsType[*jsontext.SyntacticError](err); !syntactic {
+		return err
+	}
 	var value jsontext.Value
 	if err := wire.Unmarshal(r.data, &value); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	if errors.Is(err, ErrMalformed) {
-		return err
 	}
 	return malformed("JSON") // cannot be: the two readers agree
 }
@@ -153,11 +154,7 @@ func (r *reader) object(j object) (object, error) {
 		return nil, err
 	}
 	for r.dec.PeekKind() == '"' {
-		name, err := r.value()
-		if err != nil {
-			return nil, err
-		}
-		unescaped, err := unquote(name)
+		name, err := r.name()
 		if err != nil {
 			return nil, err
 		}
@@ -165,13 +162,22 @@ func (r *reader) object(j object) (object, error) {
 		if err != nil {
 			return nil, err
 		}
-		j = append(j, rawMember{unescaped, value})
+		j = append(j, rawMember{name, value})
 	}
 	_, err := r.dec.ReadToken()
 	return j, err
 }
 
-// value reads the name or the value that comes next.
+// name reads the name that comes next.
+func (r *reader) name() ([]byte, error) {
+	name, err := r.value()
+	if err != nil {
+		return nil, err
+	}
+	return unquote(name)
+}
+
+// value reads the value that comes next.
 func (r *reader) value() (jsontext.Value, error) {
 	if k := r.dec.PeekKind(); k == '{' || k == '[' {
 		return r.nested()

@@ -173,7 +173,7 @@ func (j object) material(info algorithmInfo) (material, error) {
 		return nil, fmt.Errorf("%w: crv against alg", ErrAlgorithm)
 	}
 	var x, y, d []byte
-	if err := j.read(binary{"x", &x}, binary{"y", &y}, binary{"d", &d}); err != nil {
+	if err := j.read(encoded{"x", &x}, encoded{"y", &y}, encoded{"d", &d}); err != nil {
 		return nil, err
 	}
 	if info.kty == ktyEC {
@@ -195,8 +195,8 @@ func (j object) rsa(info algorithmInfo) (material, error) {
 		return nil, malformed("oth")
 	}
 	var w rsaNumbers
-	err := j.read(binary{"n", &w.n}, binary{"e", &w.e}, binary{"d", &w.d}, binary{"p", &w.p}, binary{"q", &w.q},
-		binary{"dp", &w.dp}, binary{"dq", &w.dq}, binary{"qi", &w.qi})
+	err := j.read(encoded{"n", &w.n}, encoded{"e", &w.e}, encoded{"d", &w.d}, encoded{"p", &w.p}, encoded{"q", &w.q},
+		encoded{"dp", &w.dp}, encoded{"dq", &w.dq}, encoded{"qi", &w.qi})
 	if err != nil {
 		return nil, err
 	}

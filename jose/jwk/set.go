@@ -180,14 +180,13 @@ func (r *reader) set(b *setBuilder) error {
 		return err
 	}
 	for r.dec.PeekKind() == '"' {
-		name, err := r.value()
-		if err != nil {
-			return err
-		}
-		if s, err := unquote(name); err != nil || string(s) != "keys" {
-			_, err = r.value()
-		} else {
+		name, err := r.name()
+		switch {
+		case err != nil:
+		case string(name) == "keys":
 			err = r.keys(b)
+		default:
+			_, err = r.value()
 		}
 		if err != nil {
 			return err
