@@ -77,11 +77,15 @@ func trimZeros(b []byte) []byte { return bytes.TrimLeft(b, "\x00") }
 
 // sign returns r and s, each in full length (RFC 7518, Section 3.4).
 func (k *ecKey) sign(input []byte) ([]byte, error) {
+	var sum [64]byte
+	return k.signDigest(digest(k.hash, sum[:0], input))
+}
+
+func (k *ecKey) signDigest(sum []byte) ([]byte, error) {
 	if k.priv == nil {
 		return nil, ErrNotPrivate
 	}
-	var sum [64]byte
-	r, s, err := ecdsa.Sign(rand.Reader, k.priv, digest(k.hash, sum[:0], input))
+	r, s, err := ecdsa.Sign(rand.Reader, k.priv, sum)
 	if err != nil {
 		return nil, fmt.Errorf("jwk: %w", err)
 	}
@@ -93,6 +97,14 @@ func (k *ecKey) sign(input []byte) ([]byte, error) {
 
 // verify takes r and s in full length and in 1..n-1, and never ASN.1.
 func (k *ecKey) verify(input, sig []byte) bool {
+	if len(sig) != 2*k.size { // before the work of hashing
+		return false
+	}
+	var sum [64]byte
+	return k.verifyDigest(digest(k.hash, sum[:0], input), sig)
+}
+
+func (k *ecKey) verifyDigest(sum, sig []byte) bool {
 	if len(sig) != 2*k.size {
 		return false
 	}
@@ -100,9 +112,8 @@ func (k *ecKey) verify(input, sig []byte) bool {
 	if !k.inRange(r) || !k.inRange(s) {
 		return false
 	}
-	var sum [64]byte
 	var der [maxDER]byte
-	return ecdsa.VerifyASN1(k.pub, digest(k.hash, sum[:0], input), appendSignature(der[:0], r, s))
+	return ecdsa.VerifyASN1(k.pub, sum, appendSignature(der[:0], r, s))
 }
 
 // appendSignature appends the ASN.1 form of a signature, which is all that

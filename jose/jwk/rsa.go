@@ -143,11 +143,14 @@ func tryRSA(priv *rsa.PrivateKey) error {
 var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 
 func (k *rsaKey) sign(input []byte) ([]byte, error) {
+	var buf [64]byte
+	return k.signDigest(digest(k.hash, buf[:0], input))
+}
+
+func (k *rsaKey) signDigest(sum []byte) ([]byte, error) {
 	if k.priv == nil {
 		return nil, ErrNotPrivate
 	}
-	var buf [64]byte
-	sum := digest(k.hash, buf[:0], input)
 	if k.pss {
 		return rsa.SignPSS(rand.Reader, k.priv, k.hash, sum, pssOptions)
 	}
@@ -156,7 +159,10 @@ func (k *rsaKey) sign(input []byte) ([]byte, error) {
 
 func (k *rsaKey) verify(input, sig []byte) bool {
 	var buf [64]byte
-	sum := digest(k.hash, buf[:0], input)
+	return k.verifyDigest(digest(k.hash, buf[:0], input), sig)
+}
+
+func (k *rsaKey) verifyDigest(sum, sig []byte) bool {
 	if len(sig) != k.pub.Size() {
 		return false
 	}

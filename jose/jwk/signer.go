@@ -76,14 +76,24 @@ func (k *opaqueKey) sign(input []byte) ([]byte, error) {
 	return k.signContext(context.Background(), input)
 }
 
-// signContext has input signed and looks at the answer before it leaves: a
-// device that has lost its step, a key version that was switched behind the same
-// name or an option that was not understood gives tokens that nobody accepts,
-// and one faulty RSA signature can give its key away. That costs a verification,
-// which is little beside a call to a device or over a network.
 func (k *opaqueKey) signContext(ctx context.Context, input []byte) ([]byte, error) {
-	digest, opts := k.question(input)
-	sig, err := k.signer.SignContext(ctx, digest, opts)
+	if _, ok := k.material.(hasher); ok {
+		return k.signDigest(ctx, digest(k.hash, nil, input))
+	}
+	return k.ask(ctx, input, func(sig []byte) bool { return k.verify(input, sig) })
+}
+
+func (k *opaqueKey) signDigest(ctx context.Context, sum []byte) ([]byte, error) {
+	return k.ask(ctx, sum, func(sig []byte) bool { return k.material.(hasher).verifyDigest(sum, sig) })
+}
+
+// ask has digest signed and looks at the answer before it leaves: a device that
+// has lost its step, a key version that was switched behind the same name or an
+// option that was not understood gives tokens that nobody accepts, and one faulty
+// RSA signature can give its key away. That costs a verification, which is little
+// beside a call to a device or over a network.
+func (k *opaqueKey) ask(ctx context.Context, digest []byte, verifies func(sig []byte) bool) ([]byte, error) {
+	sig, err := k.signer.SignContext(ctx, digest, k.options())
 	if err != nil {
 		return nil, fmt.Errorf("jwk: signer: %w", err)
 	}
@@ -92,21 +102,21 @@ func (k *opaqueKey) signContext(ctx context.Context, input []byte) ([]byte, erro
 			return nil, err
 		}
 	}
-	if !k.verify(input, sig) {
+	if !verifies(sig) {
 		return nil, errors.New("jwk: the signer's answer is not a signature by its public key")
 	}
 	return sig, nil
 }
 
-// question returns what the signer is asked to sign and how.
-func (k *opaqueKey) question(input []byte) ([]byte, crypto.SignerOpts) {
+// options say how to sign, and what it is that is handed over.
+func (k *opaqueKey) options() crypto.SignerOpts {
 	switch k.family {
 	case familyPKCS1, familyECDSA:
-		return digest(k.hash, nil, input), k.hash
+		return k.hash
 	case familyPSS:
-		return digest(k.hash, nil, input), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: k.hash}
+		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: k.hash}
 	default:
-		return input, crypto.Hash(0)
+		return crypto.Hash(0)
 	}
 }
 
