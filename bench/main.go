@@ -4,78 +4,96 @@
 //
 // Figures that travel are ratios and CPU times: processes are measured by the
 // CPU time the kernel charged them, and operations are compared with the bare
-// cryptographic operation in short alternating slices of the same run.
+// cryptographic operation, and with what other libraries take, in short
+// alternating slices of the same run.
+//
+// To see where the time of one operation goes:
+//
+//	go run . -only verify -rows HS256 -out - -cpuprofile cpu.out
+//	go tool pprof -tagfocus 'op=HS256 Counterfoil' cpu.out
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"regexp"
+	"runtime/pprof"
+	"slices"
 	"strings"
-	"time"
 )
 
 type settings struct {
-	seconds int // length of each load
-	rounds  int // alternating slices of each comparison
+	seconds int            // length of each load
+	rounds  int            // alternating slices of each comparison
+	rows    *regexp.Regexp // which rows of the comparisons
 	binary  string
 	dir     string
 }
 
-// A section is one table of the results.
-type section struct {
-	title string
-	notes string
-	head  []string
-	rows  [][]string
+// A part measures one thing. The group jose needs no running counterfoil.
+type part struct {
+	name, group string
+	run         func(settings) ([]section, error)
+}
+
+var parts = []part{
+	{"verify", "jose", verifyCost},
+	{"sign", "jose", signCost},
+	{"issuer", "issuer", issuerLoad},
+	{"guard", "guard", guardLoad},
+	{"revocation", "revocation", revocationLatency},
 }
 
 func main() {
 	var s settings
 	flag.IntVar(&s.seconds, "seconds", 10, "length of each load, in seconds")
 	flag.IntVar(&s.rounds, "rounds", 30, "alternating slices of each comparison")
-	only := flag.String("only", "jose,issuer,guard,revocation", "parts to run")
+	rows := flag.String("rows", "", "regular expression: rows to measure, such as HS256; default all")
+	only := flag.String("only", "jose,issuer,guard,revocation", "parts or groups to run")
 	out := flag.String("out", "RESULTS.md", "file to write; - for stdout")
+	profile := flag.String("cpuprofile", "", "file for a CPU profile, its samples labelled with op")
 	flag.Parse()
-	if err := run(s, *only, *out); err != nil {
+	if err := run(s, *only, *rows, *out, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(s settings, only, out string) error {
-	dir, err := os.MkdirTemp("", "counterfoil-bench-")
+func run(s settings, only, rows, out, profile string) error {
+	var err error
+	if s.rows, err = regexp.Compile(rows); err != nil {
+		return err
+	}
+	if s.rounds < 1 {
+		return errors.New("at least one round")
+	}
+	chosen, err := choose(only)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	s.dir, s.binary = dir, filepath.Join(dir, "counterfoil")
-	build := exec.Command("go", "build", "-o", s.binary, "./cmd/counterfoil")
-	build.Dir = ".." // the product is built with its own go.mod, not this one
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("building counterfoil: %w", err)
+	if s.dir, err = os.MkdirTemp("", "counterfoil-bench-"); err != nil {
+		return err
 	}
-	parts := map[string]func(settings) ([]section, error){
-		"jose": joseCost, "issuer": issuerLoad, "guard": guardLoad, "revocation": revocationLatency,
-	}
-	var sections []section
-	for name := range strings.SplitSeq(only, ",") {
-		part, ok := parts[name]
-		if !ok {
-			return fmt.Errorf("no part %q", name)
-		}
-		fmt.Fprintln(os.Stderr, "bench:", name)
-		got, err := part(s)
+	defer os.RemoveAll(s.dir)
+	if profile != "" {
+		file, err := os.Create(profile)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
-		sections = append(sections, got...)
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
-	text := render(sections, s)
+	text, err := measure(s, chosen)
+	if err != nil {
+		return err
+	}
 	if out == "-" {
 		_, err = os.Stdout.WriteString(text)
 		return err
@@ -83,39 +101,40 @@ func run(s settings, only, out string) error {
 	return os.WriteFile(out, []byte(text), 0o644)
 }
 
-func render(sections []section, s settings) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Results\n\nMade by `make bench` on %s: %s, %d cores, %s, %s.\n",
-		time.Now().UTC().Format(time.DateOnly), cpuModel(), runtime.NumCPU(), memory(), runtime.Version())
-	fmt.Fprintf(&b, "Take ratios and CPU times from here, not rates: those belong to the machine. %d rounds a comparison, %d s a load, one run.\n", s.rounds, s.seconds)
-	for _, sec := range sections {
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", sec.title, sec.notes)
-		fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(sec.head, " | "), strings.Repeat("---|", len(sec.head)))
-		for _, row := range sec.rows {
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+// choose returns the parts that a list of parts and groups names.
+func choose(only string) ([]part, error) {
+	names := strings.Split(only, ",")
+	for _, name := range names {
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name || p.group == name }) {
+			return nil, fmt.Errorf("no part %q", name)
 		}
 	}
-	return b.String()
+	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool {
+		return !slices.Contains(names, p.name) && !slices.Contains(names, p.group)
+	}), nil
 }
 
-func cpuModel() string { return procLine("/proc/cpuinfo", "model name") }
-
-func memory() string {
-	var kib int
-	fmt.Sscanf(procLine("/proc/meminfo", "MemTotal"), "%d", &kib)
-	return fmt.Sprintf("%d GiB", (kib+1<<19)>>20)
-}
-
-// procLine is the value of the first "key : value" line of a /proc file.
-func procLine(file, key string) string {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(data)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == key {
-			return strings.TrimSpace(value)
+func measure(s settings, chosen []part) (string, error) {
+	if slices.ContainsFunc(chosen, func(p part) bool { return p.group != "jose" }) {
+		s.binary = filepath.Join(s.dir, "counterfoil")
+		build := exec.Command("go", "build", "-o", s.binary, "./cmd/counterfoil")
+		build.Dir = ".." // the product is built with its own go.mod, not this one
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			return "", fmt.Errorf("building counterfoil: %w", err)
 		}
 	}
-	return "unknown"
+	var sections []section
+	for _, p := range chosen {
+		progress(p.name)
+		got, err := p.run(s)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", p.name, err)
+		}
+		sections = append(sections, got...)
+	}
+	return render(sections, s), nil
 }
+
+// progress says what is being measured.
+func progress(what ...any) { fmt.Fprintln(os.Stderr, append([]any{"bench:"}, what...)...) }
