@@ -29,6 +29,7 @@ const maxDate = 1 << 53
 const (
 	missing   = "is missing"
 	notString = "is not a string"
+	notDate   = "is not a number of seconds since 1970"
 )
 
 // A claimSet is what Verify looks at.
@@ -44,6 +45,9 @@ func (c *claimSet) has(name string) bool {
 	_, ok := c.members[name]
 	return ok
 }
+
+// value returns the claim of that name as it was written, nil if it is absent.
+func (c *claimSet) value(name string) jsontext.Value { return c.members[name] }
 
 // rawClaims tells absent from null. All other claims are held to the rules of
 // wire and passed over.
@@ -108,7 +112,7 @@ func parseClaims(payload []byte) (*claimSet, error) {
 		{"iat", raw.IssuedAt, &c.IssuedAt},
 	} {
 		if !readDate(d.raw, d.to) {
-			return nil, &ClaimError{d.claim, "is not a number of seconds since 1970"}
+			return nil, &ClaimError{d.claim, notDate}
 		}
 	}
 	if !readAudience(raw.Audience, &c.Audience) {

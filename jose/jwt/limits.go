@@ -42,6 +42,8 @@ func checkWindow(l jwk.Limits, c *claimSet) *ClaimError {
 		return &ClaimError{"iat", missing}
 	case !l.From.IsZero() && c.IssuedAt.Before(l.From), !l.Until.IsZero() && c.IssuedAt.After(l.Until):
 		return &ClaimError{"iat", "is outside the key's time"}
+	case l.MaxLife != 0 && c.Expiry.IsZero():
+		return &ClaimError{"exp", missing}
 	case l.MaxLife != 0 && c.Expiry.Sub(c.IssuedAt) > l.MaxLife:
 		return &ClaimError{"exp", "is further from iat than the key allows"}
 	}

@@ -16,35 +16,50 @@ const (
 	DefaultMaxLife = 24 * time.Hour
 )
 
-// A Policy says which tokens Verify accepts. Issuer, Audience, Type and Now are
-// required: an empty one is an error, not the absence of a check.
+// A Policy says which tokens Verify accepts. Issuer, Audience, Now and one of
+// Type and Profile are required: an empty one is an error, not the absence of a
+// check.
 type Policy struct {
 	Issuer   string           // must equal "iss", byte for byte
 	Audience string           // must be among "aud", byte for byte
 	Type     string           // must name the media type of "typ", for example "at+jwt"; see jws.Header.HasType
+	Profile  Profile          // in place of Type: a kind of token, for example AccessToken{}
 	Now      func() time.Time // usually time.Now
 
 	Algorithms []jwk.Algorithm // names that "alg" may have; default: whatever the key is for
 	Leeway     time.Duration   // difference of clocks forgiven, once each way; default 60 s, at most MaxLeeway, NoLeeway is zero
-	MaxLife    time.Duration   // longest time from "iat" to "exp"; default 24 h
+	MaxLife    time.Duration   // longest time from "iat" to "exp", or to now where the profile needs no "exp"; default 24 h
 	MaxToken   int             // longest token, in bytes; default jws.MaxToken, and never more
 
 	InsecureSkipIssuer   bool // accept every "iss" and none; Issuer must be empty
 	InsecureSkipAudience bool // accept every "aud" and none; Audience must be empty
-	InsecureSkipType     bool // accept every "typ" and none; Type must be empty
+	InsecureSkipType     bool // accept every "typ" and none; Type and Profile must be empty
+
+	kind *kind // that of Profile; set by check
 }
 
 // check returns the policy with its defaults filled in.
 func (p Policy) check(keys jwk.Source) (Policy, error) {
+	p.kind = &anyKind
+	if p.Profile != nil {
+		if p.Type != "" {
+			return p, &PolicyError{"Type", "is given beside Profile"}
+		}
+		p.kind = p.Profile.row()
+		p.Type = p.kind.typ
+		if err := p.Profile.settle(p); err != nil {
+			return p, err
+		}
+	}
 	for _, f := range []struct {
 		name, value string
-		skip        bool
+		skip, free  bool
 	}{
-		{"Issuer", p.Issuer, p.InsecureSkipIssuer},
-		{"Audience", p.Audience, p.InsecureSkipAudience},
-		{"Type", p.Type, p.InsecureSkipType},
+		{"Issuer", p.Issuer, p.InsecureSkipIssuer, p.kind.anybody},
+		{"Audience", p.Audience, p.InsecureSkipAudience, p.kind.anybody},
+		{"Type", p.Type, p.InsecureSkipType, false},
 	} {
-		if f.value == "" && !f.skip {
+		if f.value == "" && !f.skip && !f.free {
 			return p, &PolicyError{f.name, "is required"}
 		}
 		if f.value != "" && f.skip {
@@ -82,12 +97,13 @@ func (p Policy) check(keys jwk.Source) (Policy, error) {
 	return p, nil
 }
 
-// checkScope is everything in a signed token that does not change with time.
+// checkScope is everything in a signed token that does not change with time, but
+// for what its profile wants.
 func (p *Policy) checkScope(h jws.Header, c *claimSet) error {
 	switch {
-	case p.Type != "" && h.Type == "":
+	case p.Type != "" && h.Type == "" && !p.kind.untyped:
 		return &ClaimError{"typ", missing}
-	case p.Type != "" && !h.HasType(p.Type):
+	case p.Type != "" && h.Type != "" && !h.HasType(p.Type) && !(p.kind.untyped && h.HasType(TypeJWT)):
 		return &ClaimError{"typ", "is not the type wanted"}
 	case p.Issuer != "" && !c.hasIssuer:
 		return &ClaimError{"iss", missing}
@@ -97,10 +113,21 @@ func (p *Policy) checkScope(h jws.Header, c *claimSet) error {
 		return &ClaimError{"aud", missing}
 	case p.Audience != "" && !slices.Contains(c.Audience, p.Audience):
 		return &ClaimError{"aud", "does not name the audience wanted"}
-	case c.Expiry.IsZero():
+	case c.Expiry.IsZero() && !p.kind.lasting:
 		return &ClaimError{"exp", missing}
 	}
 	return nil
+}
+
+// checkProfile asks for what marks a token of the profile.
+func (p *Policy) checkProfile(h jws.Header, c *claimSet, now time.Time) error {
+	if p.Profile == nil {
+		return nil
+	}
+	if err := p.kind.check(c); err != nil {
+		return err
+	}
+	return p.Profile.check(*p, h, c, now)
 }
 
 // checkBegun refuses tokens from the future and tokens that live too long.
@@ -111,6 +138,9 @@ func (p *Policy) checkBegun(c *claimSet, now time.Time) error {
 	}
 	if c.IssuedAt.After(latest) {
 		return &NotYetError{"iat", c.IssuedAt}
+	}
+	if c.Expiry.IsZero() {
+		return nil // what it begins with is all that is known of it: see end
 	}
 	// "iat" is optional in RFC 7519. Without it a token is taken to be as young
 	// as it can be.
@@ -124,12 +154,23 @@ func (p *Policy) checkBegun(c *claimSet, now time.Time) error {
 	return nil
 }
 
+// end is the moment up to which a token is good. One without "exp", which only a
+// profile with a required "iat" lets through, is good for the longest life
+// allowed.
+func (p *Policy) end(c *claimSet) time.Time {
+	if c.Expiry.IsZero() {
+		return c.IssuedAt.Add(p.MaxLife)
+	}
+	return c.Expiry
+}
+
 // checkExpiry comes last of all, so that an ExpiredError means what it says. RFC
 // 7519, Section 4.1.4: at "exp" itself a token is no longer good. A leeway is
 // forgiven to its last moment.
 func (p *Policy) checkExpiry(c *claimSet, now time.Time) error {
-	if late := now.Sub(c.Expiry); late > p.Leeway || late == 0 && p.Leeway == 0 {
-		return &ExpiredError{c.Expiry}
+	end := p.end(c)
+	if late := now.Sub(end); late > p.Leeway || late == 0 && p.Leeway == 0 {
+		return &ExpiredError{end}
 	}
 	return nil
 }

@@ -48,7 +48,8 @@ func (t *Token[T]) IssuedAt() time.Time { return t.v.IssuedAt }
 // NotBefore returns "nbf", or the zero time.
 func (t *Token[T]) NotBefore() time.Time { return t.v.NotBefore }
 
-// Expiry returns "exp". Every Token has one.
+// Expiry returns "exp". Every Token has one, but for those of a [Profile] that
+// can do without.
 func (t *Token[T]) Expiry() time.Time { return t.v.Expiry }
 
 // Header returns the header, which the signature covers too.

@@ -75,5 +75,8 @@ func verify(p *Policy, keys jwk.Source, token string, now time.Time) (*verified,
 	if err := p.checkBegun(claims, now); err != nil {
 		return nil, err
 	}
+	if err := p.checkProfile(h, claims, now); err != nil {
+		return nil, err
+	}
 	return &verified{message: message, claimSet: *claims}, nil
 }
