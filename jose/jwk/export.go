@@ -29,7 +29,7 @@ func (k *Key) CryptoPublic() (crypto.PublicKey, error) {
 	if k.IsSymmetric() {
 		return nil, ErrSymmetric
 	}
-	m := k.material.material
+	m := k.held()
 	if far, ok := m.(*opaqueKey); ok {
 		m = far.material
 	}
@@ -51,7 +51,7 @@ func (k *Key) CryptoPrivate() (crypto.PrivateKey, error) {
 	if !k.IsPrivate() {
 		return nil, ErrNotPrivate
 	}
-	switch m := k.material.material.(type) {
+	switch m := k.held().(type) {
 	case *opaqueKey:
 		return nil, ErrOpaque
 	case exporter:

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 )
@@ -25,20 +26,42 @@ type Params struct {
 // A Key is one key for one algorithm. It never changes and may be used by
 // several goroutines at once. Printing or logging one shows its names only.
 type Key struct {
-	info       algorithmInfo
-	alg        Algorithm
-	also       Algorithm
-	kid        string
-	thumbprint string
-	ops        operations
-	limits     Limits
-	material   *hidden
+	info     algorithmInfo
+	alg      Algorithm
+	also     Algorithm
+	kid      string
+	ops      operations
+	limits   Limits
+	material *hidden // nil in the zero Key, which is good for nothing: see held
 }
 
 // A hidden stands between a Key and its material. When a struct that holds a Key
 // in an unexported field is printed with a wrong verb, package fmt asks no method
 // and follows one pointer; it does not follow the second.
-type hidden struct{ material }
+type hidden struct {
+	material
+
+	once       sync.Once
+	thumbprint string // made when it is first asked for
+}
+
+// held returns the material, and one that can do nothing for the zero Key.
+func (k *Key) held() material {
+	if k.material == nil {
+		return nothing{}
+	}
+	return k.material.material
+}
+
+// A nothing is the material of the zero Key.
+type nothing struct{}
+
+func (nothing) members() members            { return nil }
+func (nothing) required() []member          { return nil }
+func (nothing) isPrivate() bool             { return false }
+func (nothing) public() material            { return nothing{} }
+func (nothing) sign([]byte) ([]byte, error) { return nil, ErrNotPrivate }
+func (nothing) verify(_, _ []byte) bool     { return false }
 
 // A material is the mathematical part of a key. Implementations are immutable.
 // Those of a public key answer ErrNotPrivate to sign.
@@ -64,17 +87,16 @@ func newKey(m material, ops operations, p Params) (*Key, error) {
 		return nil, malformed("kid")
 	}
 	k := &Key{
-		info:       info,
-		alg:        p.Algorithm,
-		also:       p.Also,
-		thumbprint: thumbprint(info.kty, m),
-		ops:        ops,
-		limits:     p.Limits.normal(),
-		material:   &hidden{m},
+		info:     info,
+		alg:      p.Algorithm,
+		also:     p.Also,
+		kid:      p.KeyID,
+		ops:      ops,
+		limits:   p.Limits.normal(),
+		material: &hidden{material: m},
 	}
-	k.kid = p.KeyID
 	if k.kid == "" && !k.IsSymmetric() {
-		k.kid = k.thumbprint
+		k.kid = k.Thumbprint()
 	}
 	return k, nil
 }
@@ -95,7 +117,7 @@ func (k *Key) Accepts(alg string) bool {
 
 // IsPrivate reports whether the key holds a private or symmetric part, so that
 // it must be kept secret.
-func (k *Key) IsPrivate() bool { return k.material.isPrivate() }
+func (k *Key) IsPrivate() bool { return k.held().isPrivate() }
 
 // IsSymmetric reports whether the key is a shared secret.
 func (k *Key) IsSymmetric() bool { return k.info.kty == ktyOct }
@@ -110,7 +132,7 @@ func (k *Key) Public() (*Key, error) {
 		return k, nil
 	}
 	pub := *k
-	pub.material = &hidden{k.material.public()}
+	pub.material = &hidden{material: k.material.public()}
 	pub.ops = k.ops.public()
 	return &pub, nil
 }
@@ -127,7 +149,13 @@ func (k *Key) WithLimits(l Limits) *Key {
 
 // Thumbprint returns the SHA-256 thumbprint of RFC 7638 in base64url. That of a
 // symmetric key is a hash of the secret and not for publication (Section 7).
-func (k *Key) Thumbprint() string { return k.thumbprint }
+func (k *Key) Thumbprint() string {
+	if k.material == nil {
+		return ""
+	}
+	k.material.once.Do(func() { k.material.thumbprint = thumbprint(k.info.kty, k.material) })
+	return k.material.thumbprint
+}
 
 // Sign returns the signature of input as it stands in a JWS: for ECDSA that is
 // r and s, each as long as the curve's order. The error is [ErrNotPrivate] or
@@ -136,7 +164,7 @@ func (k *Key) Sign(input []byte) ([]byte, error) {
 	if k.info.wraps || !k.ops.allow(opSign) {
 		return nil, ErrUse
 	}
-	return k.material.sign(input)
+	return k.held().sign(input)
 }
 
 // Verify checks the signature sig of input, as it stands in a JWS. Whatever is
@@ -146,15 +174,16 @@ func (k *Key) Verify(input, sig []byte) error {
 	if k.info.wraps || !k.ops.allow(opVerify) {
 		return ErrUse
 	}
-	if !k.material.verify(input, sig) {
+	if !k.held().verify(input, sig) {
 		return ErrSignature
 	}
 	return nil
 }
 
-// Find makes a Key a [Source] of itself. An empty kid finds it too.
+// Find makes a Key a [Source] of itself. An empty kid finds it too. A nil Key
+// finds nothing.
 func (k *Key) Find(kid, alg string) (*Key, error) {
-	if kid != "" && kid != k.kid {
+	if k == nil || kid != "" && kid != k.kid {
 		return nil, ErrUnknownKey
 	}
 	if !k.Accepts(alg) {

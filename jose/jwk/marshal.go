@@ -41,8 +41,11 @@ func (k *Key) MarshalJSON() ([]byte, error) {
 // MarshalPrivate returns the whole JWK. Whoever reads it holds the key. For a key
 // held elsewhere the error is [ErrOpaque].
 func (k *Key) MarshalPrivate() ([]byte, error) {
-	if _, far := k.material.material.(*opaqueKey); far {
+	if _, far := k.held().(*opaqueKey); far {
 		return nil, ErrOpaque
+	}
+	if k.material == nil {
+		return nil, malformed("no key")
 	}
 	w := keyJSON{
 		Type:       k.info.kty,

@@ -2,12 +2,10 @@ package jwk
 
 import "math/big"
 
-// rocaPrimes are the primes whose product the broken generator built its keys
-// on, as far as a fingerprint needs them.
-var rocaPrimes = [...]int64{
-	3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101,
-	103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
-}
+// rocaPrimes are those among the primes that the broken generator built its keys
+// on whose residues tell something: modulo the others up to 167 every number is
+// a power of 65537. Those that rule out the most come first.
+var rocaPrimes = [...]int64{97, 37, 79, 11, 61, 73, 127, 151, 13, 17, 19, 53, 71, 103, 107, 109, 157}
 
 // hasROCA recognises a modulus from the smart card library of CVE-2017-15361:
 // modulo each of these primes it is a power of 65537. Such a key can be

@@ -271,8 +271,12 @@ func (j object) encrypts() bool {
 	return err == nil && use == "enc"
 }
 
-// Find returns the key that kid names if it is for alg. See [Source].
+// Find returns the key that kid names if it is for alg. See [Source]. A nil Set
+// has no keys.
 func (s *Set) Find(kid, alg string) (*Key, error) {
+	if s == nil {
+		return nil, ErrUnknownKey
+	}
 	if kid == "" {
 		return s.findOnly(alg)
 	}

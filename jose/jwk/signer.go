@@ -160,11 +160,11 @@ func (k *Key) SignContext(ctx context.Context, input []byte) ([]byte, error) {
 	if k.info.wraps || !k.ops.allow(opSign) {
 		return nil, ErrUse
 	}
-	if far, ok := k.material.material.(*opaqueKey); ok {
+	if far, ok := k.held().(*opaqueKey); ok {
 		return far.signContext(ctx, input)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return k.material.sign(input)
+	return k.held().sign(input)
 }
