@@ -305,10 +305,39 @@ func TestExtensionKeyThatIsRefused(t *testing.T) {
 	if _, err := jwk.New(jwk.Raw{}, extended("ES224")); !errors.Is(err, jwk.ErrMalformed) {
 		t.Errorf("nothing at all: %v", err)
 	}
+	if _, err := jwk.ParseAs(f.withBytes("d", make([]byte, 28)).json(t), extended("")); errors.Is(err, jwk.ErrMalformed) {
+		t.Errorf("a weak key is called malformed: %v", err)
+	}
 	lazy := p224()
 	lazy.NewKey = func(jwk.Raw) (jwk.ExtensionKey, error) { return nil, nil }
 	if _, err := jwk.ParseAs(f.json(t), jwk.Params{Extensions: []jwk.Extension{lazy}}); !errors.Is(err, jwk.ErrMalformed) {
 		t.Errorf("an extension that makes nothing: %v", err)
+	}
+}
+
+// What every key of a type has is looked at before an extension is asked, and it
+// works on a copy.
+func TestExtensionThatTakesEverything(t *testing.T) {
+	careless := p224()
+	careless.NewKey = func(raw jwk.Raw) (jwk.ExtensionKey, error) {
+		clear(raw.X)
+		return &p224Key{}, nil
+	}
+	p := jwk.Params{Algorithm: "ES224", Extensions: []jwk.Extension{careless}}
+	for _, raw := range []jwk.Raw{{}, {X: []byte{1}}, {Y: []byte{1}}, {X: []byte{1}, Y: []byte{}}} {
+		if _, err := jwk.New(raw, p); !errors.Is(err, jwk.ErrMalformed) {
+			t.Errorf("%v: %v", raw, err)
+		}
+	}
+	k, err := jwk.New(jwk.Raw{X: []byte{1}, Y: []byte{2}}, p)
+	if err != nil || fieldsOf(t, k)["x"] != "AQ" {
+		t.Errorf("%v, %v", k, err)
+	}
+	flat := careless
+	flat.KeyType = "OKP"
+	p.Extensions = []jwk.Extension{flat}
+	if _, err := jwk.New(jwk.Raw{X: []byte{1}, Y: []byte{2}}, p); !errors.Is(err, jwk.ErrMalformed) {
+		t.Errorf("y in a key of OKP: %v", err)
 	}
 }
 
