@@ -46,7 +46,7 @@ func Encrypt(key *jwk.Key, enc, contentType string, plaintext []byte) (string, e
 	}
 	cek := make([]byte, size)
 	rand.Read(cek) // never fails, see crypto/rand
-	wrapped, err := key.WrapKey(cek)
+	wrapped, err := key.WrapKey(cek, jwk.WrapParams{})
 	if err != nil {
 		return "", err
 	}

@@ -69,7 +69,7 @@ type header map[string]any
 // and the content key is cek, whatever its size.
 func forge(t testing.TB, k *jwk.Key, change header, cek []byte) string {
 	t.Helper()
-	w, err := k.WrapKey(cek)
+	w, err := k.WrapKey(cek, jwk.WrapParams{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestThreat46Compression(t *testing.T) {
 func TestHeaderIsStrict(t *testing.T) {
 	k := newKey(t, jwk.Params{KeyID: "kek-1"})
 	cek := make([]byte, 32)
-	w, err := k.WrapKey(cek)
+	w, err := k.WrapKey(cek, jwk.WrapParams{})
 	if err != nil {
 		t.Fatal(err)
 	}

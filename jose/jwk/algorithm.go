@@ -39,7 +39,29 @@ const (
 	MLDSA65 Algorithm = "ML-DSA-65" // 3,309 bytes
 	MLDSA87 Algorithm = "ML-DSA-87" // 4,627 bytes
 
-	A256GCMKW Algorithm = "A256GCMKW" // key wrapping with AES-GCM, RFC 7518, Section 4.7
+	RSAOAEP    Algorithm = "RSA-OAEP"     // RSAES-OAEP with SHA-1, RFC 7518, Section 4.3
+	RSAOAEP256 Algorithm = "RSA-OAEP-256" // with SHA-256
+	RSAOAEP384 Algorithm = "RSA-OAEP-384" // these two by the IANA registry
+	RSAOAEP512 Algorithm = "RSA-OAEP-512"
+
+	ECDHES       Algorithm = "ECDH-ES"        // key agreement, RFC 7518, Section 4.6, on P-256, P-384, P-521 and X25519
+	ECDHESA128KW Algorithm = "ECDH-ES+A128KW" // with key wrapping
+	ECDHESA192KW Algorithm = "ECDH-ES+A192KW"
+	ECDHESA256KW Algorithm = "ECDH-ES+A256KW"
+
+	A128KW Algorithm = "A128KW" // AES Key Wrap, RFC 7518, Section 4.4
+	A192KW Algorithm = "A192KW"
+	A256KW Algorithm = "A256KW"
+
+	A128GCMKW Algorithm = "A128GCMKW" // key wrapping with AES-GCM, RFC 7518, Section 4.7
+	A192GCMKW Algorithm = "A192GCMKW"
+	A256GCMKW Algorithm = "A256GCMKW"
+
+	Dir Algorithm = "dir" // the key itself encrypts the content, RFC 7518, Section 4.5
+
+	PBES2HS256A128KW Algorithm = "PBES2-HS256+A128KW" // a password, RFC 7518, Section 4.8
+	PBES2HS384A192KW Algorithm = "PBES2-HS384+A192KW"
+	PBES2HS512A256KW Algorithm = "PBES2-HS512+A256KW"
 )
 
 // Key types, RFC 7518, Section 6.1, RFC 8037, Section 2, and RFC 9964, Section 3.
@@ -62,40 +84,71 @@ const (
 	familyEd25519
 	familyMLDSA
 	familyExtension
+	familyOAEP
+	familyECDH
+	familyAESKW
 	familyGCMKW
+	familyDirect
+	familyPBES2
 )
 
 // An algorithmInfo is a row of the table of algorithms.
 type algorithmInfo struct {
 	family    family
-	kty       string
+	kty       string // "" for ECDH-ES: EC or OKP, the curve decides
 	hash      crypto.Hash
 	crv       string
 	params    mldsa.Parameters // of ML-DSA
 	extension *Extension       // of familyExtension
-	wraps     bool             // encrypts keys; false: signs
+	wraps     bool             // for encryption; false: signs
+	size      int              // bytes of the key-encryption key; 0 where there is none of fixed size
+	enc       Encryption       // of a key for Dir, if it is for one only
+	alg       Algorithm        // the name; only from Params.algorithm
 }
 
 // algorithms is every algorithm there is. What has no row does not exist.
 var algorithms = map[Algorithm]algorithmInfo{
-	HS256:     {family: familyHMAC, kty: ktyOct, hash: crypto.SHA256},
-	HS384:     {family: familyHMAC, kty: ktyOct, hash: crypto.SHA384},
-	HS512:     {family: familyHMAC, kty: ktyOct, hash: crypto.SHA512},
-	RS256:     {family: familyPKCS1, kty: ktyRSA, hash: crypto.SHA256},
-	RS384:     {family: familyPKCS1, kty: ktyRSA, hash: crypto.SHA384},
-	RS512:     {family: familyPKCS1, kty: ktyRSA, hash: crypto.SHA512},
-	PS256:     {family: familyPSS, kty: ktyRSA, hash: crypto.SHA256},
-	PS384:     {family: familyPSS, kty: ktyRSA, hash: crypto.SHA384},
-	PS512:     {family: familyPSS, kty: ktyRSA, hash: crypto.SHA512},
-	ES256:     {family: familyECDSA, kty: ktyEC, hash: crypto.SHA256, crv: "P-256"},
-	ES384:     {family: familyECDSA, kty: ktyEC, hash: crypto.SHA384, crv: "P-384"},
-	ES512:     {family: familyECDSA, kty: ktyEC, hash: crypto.SHA512, crv: "P-521"},
-	Ed25519:   {family: familyEd25519, kty: ktyOKP, crv: crvEd25519},
-	EdDSA:     {family: familyEd25519, kty: ktyOKP, crv: crvEd25519},
-	MLDSA44:   {family: familyMLDSA, kty: ktyAKP, params: mldsa.MLDSA44()},
-	MLDSA65:   {family: familyMLDSA, kty: ktyAKP, params: mldsa.MLDSA65()},
-	MLDSA87:   {family: familyMLDSA, kty: ktyAKP, params: mldsa.MLDSA87()},
-	A256GCMKW: {family: familyGCMKW, kty: ktyOct, wraps: true},
+	HS256:   {family: familyHMAC, kty: ktyOct, hash: crypto.SHA256},
+	HS384:   {family: familyHMAC, kty: ktyOct, hash: crypto.SHA384},
+	HS512:   {family: familyHMAC, kty: ktyOct, hash: crypto.SHA512},
+	RS256:   {family: familyPKCS1, kty: ktyRSA, hash: crypto.SHA256},
+	RS384:   {family: familyPKCS1, kty: ktyRSA, hash: crypto.SHA384},
+	RS512:   {family: familyPKCS1, kty: ktyRSA, hash: crypto.SHA512},
+	PS256:   {family: familyPSS, kty: ktyRSA, hash: crypto.SHA256},
+	PS384:   {family: familyPSS, kty: ktyRSA, hash: crypto.SHA384},
+	PS512:   {family: familyPSS, kty: ktyRSA, hash: crypto.SHA512},
+	ES256:   {family: familyECDSA, kty: ktyEC, hash: crypto.SHA256, crv: "P-256"},
+	ES384:   {family: familyECDSA, kty: ktyEC, hash: crypto.SHA384, crv: "P-384"},
+	ES512:   {family: familyECDSA, kty: ktyEC, hash: crypto.SHA512, crv: "P-521"},
+	Ed25519: {family: familyEd25519, kty: ktyOKP, crv: crvEd25519},
+	EdDSA:   {family: familyEd25519, kty: ktyOKP, crv: crvEd25519},
+	MLDSA44: {family: familyMLDSA, kty: ktyAKP, params: mldsa.MLDSA44()},
+	MLDSA65: {family: familyMLDSA, kty: ktyAKP, params: mldsa.MLDSA65()},
+	MLDSA87: {family: familyMLDSA, kty: ktyAKP, params: mldsa.MLDSA87()},
+
+	RSAOAEP:    {family: familyOAEP, kty: ktyRSA, hash: crypto.SHA1, wraps: true},
+	RSAOAEP256: {family: familyOAEP, kty: ktyRSA, hash: crypto.SHA256, wraps: true},
+	RSAOAEP384: {family: familyOAEP, kty: ktyRSA, hash: crypto.SHA384, wraps: true},
+	RSAOAEP512: {family: familyOAEP, kty: ktyRSA, hash: crypto.SHA512, wraps: true},
+
+	ECDHES:       {family: familyECDH, wraps: true},
+	ECDHESA128KW: {family: familyECDH, size: 16, wraps: true},
+	ECDHESA192KW: {family: familyECDH, size: 24, wraps: true},
+	ECDHESA256KW: {family: familyECDH, size: 32, wraps: true},
+
+	A128KW: {family: familyAESKW, kty: ktyOct, size: 16, wraps: true},
+	A192KW: {family: familyAESKW, kty: ktyOct, size: 24, wraps: true},
+	A256KW: {family: familyAESKW, kty: ktyOct, size: 32, wraps: true},
+
+	A128GCMKW: {family: familyGCMKW, kty: ktyOct, size: 16, wraps: true},
+	A192GCMKW: {family: familyGCMKW, kty: ktyOct, size: 24, wraps: true},
+	A256GCMKW: {family: familyGCMKW, kty: ktyOct, size: 32, wraps: true},
+
+	Dir: {family: familyDirect, kty: ktyOct, wraps: true},
+
+	PBES2HS256A128KW: {family: familyPBES2, kty: ktyOct, hash: crypto.SHA256, size: 16, wraps: true},
+	PBES2HS384A192KW: {family: familyPBES2, kty: ktyOct, hash: crypto.SHA384, size: 24, wraps: true},
+	PBES2HS512A256KW: {family: familyPBES2, kty: ktyOct, hash: crypto.SHA512, size: 32, wraps: true},
 }
 
 const crvEd25519 = "Ed25519"

@@ -68,7 +68,7 @@ func (p Params) algorithm() (algorithmInfo, error) {
 		return algorithmInfo{}, err
 	}
 	if info, ok := algorithms[p.Algorithm]; ok {
-		return info, nil
+		return p.encryption(info)
 	}
 	for _, e := range p.Extensions {
 		if e.Algorithm == p.Algorithm {

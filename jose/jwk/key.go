@@ -20,6 +20,15 @@ type Params struct {
 	KeyID     string    // default: the thumbprint; for a symmetric key none in New, random in Generate
 	Limits    Limits    // default: none
 
+	// Encryption is the one content encryption that a key for Dir is for; default:
+	// each that has keys of this size. Once it is named, a JWK may have it for its
+	// "alg", as is the custom (RFC 7520, Section 5.6.1).
+	Encryption Encryption
+
+	// Curve is the curve on which Generate makes a key for ECDH-ES: "P-256", the
+	// default, "P-384", "P-521" or "X25519". It is not used elsewhere.
+	Curve string
+
 	Extensions []Extension // algorithms beside those of this package; default: none
 }
 
@@ -86,6 +95,9 @@ func newKey(m material, ops operations, p Params) (*Key, error) {
 	if len(p.KeyID) > MaxKeyID {
 		return nil, malformed("kid")
 	}
+	if m, ok := m.(*ecdhKey); ok {
+		info.kty = m.kty
+	}
 	k := &Key{
 		info:     info,
 		alg:      p.Algorithm,
@@ -133,7 +145,7 @@ func (k *Key) Public() (*Key, error) {
 	}
 	pub := *k
 	pub.material = &hidden{material: k.material.public()}
-	pub.ops = k.ops.public()
+	pub.ops = k.ops.public(k.info)
 	return &pub, nil
 }
 

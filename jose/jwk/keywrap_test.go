@@ -12,7 +12,7 @@ func TestWrapRoundTrip(t *testing.T) {
 	seen := map[string]bool{}
 	for n := range 70 {
 		cek := bytes.Repeat([]byte{byte(n)}, n)
-		w, err := k.WrapKey(cek)
+		w, err := k.WrapKey(cek, jwk.WrapParams{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,7 +28,7 @@ func TestWrapRoundTrip(t *testing.T) {
 
 func TestUnwrapRefusesEveryChange(t *testing.T) {
 	k := accept(t, generated(t, jwk.A256GCMKW))
-	w, err := k.WrapKey(make([]byte, 32))
+	w, err := k.WrapKey(make([]byte, 32), jwk.WrapParams{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestSigningAndWrappingKeysDoNotMix(t *testing.T) {
 	}
 	for _, alg := range signing {
 		k := accept(t, generated(t, alg))
-		if _, err := k.WrapKey(make([]byte, 32)); err != jwk.ErrUse {
+		if _, err := k.WrapKey(make([]byte, 32), jwk.WrapParams{}); err != jwk.ErrUse {
 			t.Errorf("%s: WrapKey: %v", alg, err)
 		}
 		if _, err := k.UnwrapKey(jwk.Wrapped{}); err != jwk.ErrUse {

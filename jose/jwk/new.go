@@ -2,7 +2,9 @@ package jwk
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -14,13 +16,14 @@ import (
 )
 
 // Generate makes a fresh key for p.Algorithm: RSA of 2048 bits, the curve that
-// the algorithm names, or a secret as long as the hash (32 bytes for A256GCMKW).
+// the algorithm names or, for ECDH-ES, p does, or a secret: as long as the hash or
+// the key that the algorithm takes, and else 32 bytes.
 func Generate(p Params) (*Key, error) {
 	info, err := p.algorithm()
 	if err != nil {
 		return nil, err
 	}
-	material, err := generate(info)
+	material, err := generate(info, p.Curve)
 	if err != nil {
 		return nil, err
 	}
@@ -30,12 +33,14 @@ func Generate(p Params) (*Key, error) {
 	return New(material, p)
 }
 
-func generate(info algorithmInfo) (any, error) {
+func generate(info algorithmInfo, crv string) (any, error) {
 	switch info.family {
-	case familyPKCS1, familyPSS:
+	case familyPKCS1, familyPSS, familyOAEP:
 		return rsa.GenerateKey(rand.Reader, defaultModulus)
 	case familyECDSA:
 		return ecdsa.GenerateKey(curves[info.crv].curve, rand.Reader)
+	case familyECDH:
+		return generateECDH(crv)
 	case familyEd25519:
 		_, priv, err := ed25519.GenerateKey(rand.Reader)
 		return priv, err
@@ -46,7 +51,7 @@ func generate(info algorithmInfo) (any, error) {
 	case familyHMAC:
 		return randomBytes(info.hash.Size()), nil
 	default:
-		return randomBytes(kekSize), nil
+		return randomBytes(cmp.Or(info.size, info.enc.KeySize(), defaultSecret)), nil
 	}
 }
 
@@ -58,7 +63,7 @@ func randomBytes(n int) []byte {
 
 // New makes a key of material that is already in memory: []byte for a shared
 // secret, [*rsa.PrivateKey], [*rsa.PublicKey], [*ecdsa.PrivateKey],
-// [*ecdsa.PublicKey], [ed25519.PrivateKey], [ed25519.PublicKey],
+// [*ecdsa.PublicKey], [*ecdh.PrivateKey], [*ecdh.PublicKey], [ed25519.PrivateKey], [ed25519.PublicKey],
 // [*mldsa.PrivateKey], [*mldsa.PublicKey], or a [Raw] for an [Extension]. It copies
 // the material and checks it as [Parse] would. The error wraps [ErrAlgorithm] where material and p.Algorithm
 // do not fit, else [ErrWeakKey] or [ErrMalformed].
@@ -99,11 +104,25 @@ func newMaterial(key any, info algorithmInfo) (material, error) {
 		if info.kty == ktyRSA && key != nil {
 			return fromRSA(info, &key.PublicKey, key)
 		}
+	case *ecdh.PublicKey:
+		if key != nil && info.family == familyECDH {
+			return newECDHFrom(info, key, nil)
+		}
+	case *ecdh.PrivateKey:
+		if key != nil && info.family == familyECDH {
+			return newECDHFrom(info, nil, key)
+		}
 	case *ecdsa.PublicKey:
+		if key != nil && info.family == familyECDH {
+			return agreeingPublic(info, key)
+		}
 		if key != nil && onCurve(info, key.Curve) {
 			return fromEC(info, key, nil)
 		}
 	case *ecdsa.PrivateKey:
+		if key != nil && info.family == familyECDH {
+			return agreeingPrivate(info, key)
+		}
 		if key != nil && onCurve(info, key.Curve) {
 			return fromEC(info, &key.PublicKey, key)
 		}
@@ -138,7 +157,7 @@ func newMaterial(key any, info algorithmInfo) (material, error) {
 // newSecret takes over secret.
 func newSecret(info algorithmInfo, secret []byte) (material, error) {
 	if info.wraps {
-		return newKEK(secret)
+		return newEncryption(info, secret)
 	}
 	return newHMAC(info, secret)
 }

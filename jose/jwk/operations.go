@@ -14,17 +14,41 @@ const (
 	opDecrypt = "decrypt"
 	opWrap    = "wrapKey"
 	opUnwrap  = "unwrapKey"
+
+	opDeriveKey  = "deriveKey"
+	opDeriveBits = "deriveBits"
 )
 
 // operations is the "key_ops" of a key; nil allows all that the algorithm can do.
 type operations []string
 
-// signing and wrapping are what the two sorts of algorithm can do. Keys for A*KW
-// are found labelled both ways.
+// What the kinds of algorithm can do. Keys for A*KW and RSA-OAEP are found
+// labelled both as encrypting and as wrapping.
 var (
-	signing  = operations{opSign, opVerify}
-	wrapping = operations{opEncrypt, opDecrypt, opWrap, opUnwrap}
+	signing   = operations{opSign, opVerify}
+	direct    = operations{opEncrypt, opDecrypt}
+	wrapping  = operations{opEncrypt, opDecrypt, opWrap, opUnwrap}
+	agreeing  = operations{opDeriveKey, opDeriveBits}
+	passwords = slices.Concat(wrapping, agreeing)
+
+	registered = slices.Concat(signing, wrapping, agreeing) // all of RFC 7517, Section 4.3
 )
+
+// able returns what keys of an algorithm can do.
+func (info algorithmInfo) able() operations {
+	switch {
+	case !info.wraps:
+		return signing
+	case info.family == familyDirect:
+		return direct
+	case info.family == familyECDH:
+		return agreeing
+	case info.family == familyPBES2:
+		return passwords
+	default:
+		return wrapping
+	}
+}
 
 // allow reports whether ops contains one of names, or is silent.
 func (ops operations) allow(names ...string) bool {
@@ -45,15 +69,18 @@ func (ops operations) check(info algorithmInfo, private bool) error {
 	if ops == nil {
 		return nil
 	}
-	able, other := signing, wrapping
-	if info.wraps {
-		able, other = wrapping, signing
+	able := info.able()
+	for _, op := range ops {
+		if slices.Contains(registered, op) && !slices.Contains(able, op) {
+			return fmt.Errorf("%w: key_ops against alg", ErrUse)
+		}
 	}
-	if !ops.allow(able...) || ops.allow(other...) || ops.allow("deriveKey", "deriveBits") {
+	switch {
+	case !private && info.family == familyECDH: // there is no operation for it: often an empty list
+	case !ops.allow(able...):
 		return fmt.Errorf("%w: key_ops against alg", ErrUse)
-	}
-	if !private && !ops.allow(opVerify) {
-		return fmt.Errorf("%w: key_ops of a public key without verify", ErrUse)
+	case !private && !ops.allow(opVerify, opEncrypt, opWrap):
+		return fmt.Errorf("%w: key_ops of a public key without verify, encrypt and wrapKey", ErrUse)
 	}
 	for i, op := range ops {
 		if slices.Contains(ops[:i], op) { // RFC 7517, Section 4.3
@@ -63,12 +90,24 @@ func (ops operations) check(info algorithmInfo, private bool) error {
 	return nil
 }
 
-// public returns what the public half of a signing key may do.
-func (ops operations) public() operations {
-	if ops == nil {
+// public returns what the public half of a key pair may do.
+func (ops operations) public(info algorithmInfo) operations {
+	switch {
+	case ops == nil:
 		return nil
+	case !info.wraps:
+		return operations{opVerify}
+	case info.family == familyECDH:
+		return operations{}
 	}
-	return operations{opVerify}
+	public := operations{}
+	if ops.allow(opEncrypt, opDecrypt) {
+		public = append(public, opEncrypt)
+	}
+	if ops.allow(opWrap, opUnwrap) {
+		public = append(public, opWrap)
+	}
+	return public
 }
 
 // useOf returns the "use" (RFC 7517, Section 4.2) of an algorithm's keys.

@@ -83,7 +83,7 @@ func TestThreat126KeyOpsOfWrappingKeys(t *testing.T) {
 	cek := make([]byte, 32)
 	for _, ops := range [][]string{{"wrapKey", "unwrapKey"}, {"encrypt", "decrypt"}, {"encrypt", "decrypt", "wrapKey", "unwrapKey"}} {
 		k := accept(t, f.with("key_ops", ops))
-		w, err := k.WrapKey(cek)
+		w, err := k.WrapKey(cek, jwk.WrapParams{})
 		if err != nil {
 			t.Fatalf("%v: %v", ops, err)
 		}
@@ -91,14 +91,14 @@ func TestThreat126KeyOpsOfWrappingKeys(t *testing.T) {
 			t.Errorf("%v: %v", ops, err)
 		}
 	}
-	w, _ := accept(t, f).WrapKey(cek)
+	w, _ := accept(t, f).WrapKey(cek, jwk.WrapParams{})
 	for _, op := range []string{"wrapKey", "encrypt"} {
 		if _, err := accept(t, f.with("key_ops", []string{op})).UnwrapKey(w); err != jwk.ErrUse {
 			t.Errorf("%s unwrapped: %v", op, err)
 		}
 	}
 	for _, op := range []string{"unwrapKey", "decrypt"} {
-		if _, err := accept(t, f.with("key_ops", []string{op})).WrapKey(cek); err != jwk.ErrUse {
+		if _, err := accept(t, f.with("key_ops", []string{op})).WrapKey(cek, jwk.WrapParams{}); err != jwk.ErrUse {
 			t.Errorf("%s wrapped: %v", op, err)
 		}
 	}

@@ -51,9 +51,10 @@ func (j object) key(p Params) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.kty != kty {
+	if info.kty != kty && !(info.family == familyECDH && (kty == ktyEC || kty == ktyOKP)) {
 		return nil, fmt.Errorf("%w: kty against alg", ErrAlgorithm)
 	}
+	info.kty = kty
 	m, err := j.material(info)
 	if err != nil {
 		return nil, err
@@ -98,6 +99,7 @@ func (j object) settleAlgorithm(kty string, p *Params) error {
 		p.Algorithm = alg
 	case alg == p.Algorithm:
 	case alg == p.Also && sameKey(alg, p.Algorithm):
+	case p.Algorithm == Dir && p.Encryption != "" && s == string(p.Encryption):
 	default:
 		return fmt.Errorf("%w: the key says another", ErrAlgorithm)
 	}
@@ -118,7 +120,7 @@ func (j object) imply(kty string, p *Params) error {
 	switch {
 	case kty == ktyRSA || kty == ktyOct || kty == ktyAKP:
 		return ErrNoAlgorithm
-	case use == "enc": // implies key agreement, which is not known here
+	case use == "enc": // implies key agreement, but not which
 		return ErrUnsupported
 	case kty == ktyEC && curves[crv].curve != nil:
 		p.Algorithm = curves[crv].alg
@@ -169,12 +171,15 @@ func (j object) material(info algorithmInfo) (material, error) {
 	if err != nil {
 		return nil, err
 	}
-	if crv != info.crv {
+	if crv != info.crv && info.family != familyECDH {
 		return nil, fmt.Errorf("%w: crv against alg", ErrAlgorithm)
 	}
 	var x, y, d []byte
 	if err := j.read(encoded{"x", &x}, encoded{"y", &y}, encoded{"d", &d}); err != nil {
 		return nil, err
+	}
+	if info.family == familyECDH {
+		return newECDH(info, info.kty, crv, x, y, d)
 	}
 	if info.kty == ktyEC {
 		return newEC(info, x, y, d)

@@ -41,15 +41,17 @@ func newRSA(info algorithmInfo, w rsaNumbers) (material, error) {
 		return nil, err
 	}
 	k := &rsaKey{hash: info.hash, pss: info.family == familyPSS, pub: pub}
-	if w.d == nil {
-		if w.crt() != 0 {
-			return nil, malformed("p, q, dp, dq or qi without d")
-		}
-		return k, nil
+	switch {
+	case w.d != nil:
+		k.priv, err = rsaPrivate(pub, w)
+	case w.crt() != 0:
+		err = malformed("p, q, dp, dq or qi without d")
 	}
-	k.priv, err = rsaPrivate(pub, w)
 	if err != nil {
 		return nil, err
+	}
+	if info.family == familyOAEP {
+		return newOAEP(info, k), nil
 	}
 	return k, nil
 }

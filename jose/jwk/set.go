@@ -28,9 +28,17 @@ type Source interface {
 // A Set is a JWK Set (RFC 7517, Section 5). It never changes and may be used by
 // several goroutines at once.
 type Set struct {
-	keys    []*Key
-	byID    map[string]*Key
-	skipped []Skipped
+	keys []*Key
+	byID map[string]*Key // the key that signs, if there is one
+
+	encrypting map[keyName]*Key
+	skipped    []Skipped
+}
+
+// A keyName is the name of a key for encryption within a set.
+type keyName struct {
+	kid string
+	alg Algorithm
 }
 
 // A Skipped is a key that [ParseSet] left out: one bad key must not take the
@@ -46,7 +54,8 @@ type Skipped struct {
 var errMixed = fmt.Errorf("%w: shared secrets and key pairs in one set", ErrUse)
 
 // NewSet returns a set of keys, in this order. Two keys with one kid are
-// [ErrDuplicate]; secrets for HMAC do not go with key pairs.
+// [ErrDuplicate], unless all but one are for encryption, with an algorithm each;
+// secrets for HMAC do not go with key pairs that sign.
 func NewSet(keys ...*Key) (*Set, error) {
 	if len(keys) > MaxKeys {
 		return nil, malformed("too many keys in a set")
@@ -58,18 +67,15 @@ func NewSet(keys ...*Key) (*Set, error) {
 			return nil, errors.New("jwk: nil key in a set")
 		}
 		switch {
-		case !k.IsSymmetric():
-			pairs++
-		case !k.info.wraps:
+		case k.info.wraps:
+		case k.IsSymmetric():
 			secrets++
+		default:
+			pairs++
 		}
-		if k.kid == "" {
-			continue
+		if err := s.index(k); err != nil {
+			return nil, err
 		}
-		if s.byID[k.kid] != nil {
-			return nil, ErrDuplicate
-		}
-		s.byID[k.kid] = k
 	}
 	if secrets > 0 && pairs > 0 {
 		return nil, errMixed
@@ -77,11 +83,39 @@ func NewSet(keys ...*Key) (*Set, error) {
 	return s, nil
 }
 
+// index makes k known under its kid. A kid names one key that signs and, for each
+// algorithm, one that encrypts: some issuers derive the kid from the numbers
+// alone, and publish one key pair under it for each use.
+func (s *Set) index(k *Key) error {
+	if k.kid == "" {
+		return nil
+	}
+	old := s.byID[k.kid]
+	if k.info.wraps {
+		name := keyName{k.kid, k.alg}
+		if s.encrypting[name] != nil {
+			return ErrDuplicate
+		}
+		if s.encrypting == nil {
+			s.encrypting = make(map[keyName]*Key)
+		}
+		s.encrypting[name] = k
+		if old != nil {
+			return nil
+		}
+	} else if old != nil && !old.info.wraps {
+		return ErrDuplicate
+	}
+	s.byID[k.kid] = k
+	return nil
+}
+
 // ParseSet reads a set of public keys. A key that is private or symmetric, of an
 // unknown kind, without an algorithm, weak or broken is left out and listed by
 // [Set.Skipped]. A text that is no set, is larger than [MaxSet] or has more than
 // [MaxKeys] keys, or in which two keys share a kid, is refused as a whole. Keys
-// for encryption that are left out may share theirs.
+// for encryption may share theirs with one that signs, and with others for another
+// algorithm.
 func ParseSet(data []byte) (*Set, error) { return ParseSetAs(data, Params{}) }
 
 // ParseSetAs is [ParseSet] for an issuer that publishes keys without "alg":
@@ -249,11 +283,14 @@ func (b *setBuilder) add(i int, j object, size int64) error {
 	default:
 		key, err = b.build(j)
 	}
-	if kid != "" && (err == nil || !j.encrypts()) {
+	if kid != "" && !j.encrypts(key) {
 		if b.seen[kid] { // also beside a key that is left out
 			return ErrDuplicate
 		}
 		b.seen[kid] = true
+	}
+	if err == nil && kid != "" && j.encrypts(key) && b.duplicate(key) {
+		err = ErrDuplicate
 	}
 	if err != nil {
 		b.skipped = append(b.skipped, Skipped{Index: i, KeyID: kid, Err: err})
@@ -263,10 +300,18 @@ func (b *setBuilder) add(i int, j object, size int64) error {
 	return nil
 }
 
-// encrypts reports whether a key says that it is for encryption. Left out, it is
-// in nobody's way: some issuers derive the kid from the numbers alone, and
-// publish one key pair under it for each use.
-func (j object) encrypts() bool {
+// duplicate reports whether there is another key like k for encryption. It is left
+// out, and takes down no set that somebody needs for signatures.
+func (b *setBuilder) duplicate(k *Key) bool {
+	return slices.ContainsFunc(b.keys, func(other *Key) bool { return other.kid == k.kid && other.alg == k.alg })
+}
+
+// encrypts reports whether a key is for encryption or, where there is no key
+// because it is left out, says that it is.
+func (j object) encrypts(key *Key) bool {
+	if key != nil {
+		return key.info.wraps
+	}
 	use, err := j.text("use")
 	return err == nil && use == "enc"
 }
@@ -284,10 +329,13 @@ func (s *Set) Find(kid, alg string) (*Key, error) {
 	if k == nil {
 		return nil, ErrUnknownKey
 	}
-	if !k.Accepts(alg) {
-		return nil, ErrAlgorithm
+	if k.Accepts(alg) {
+		return k, nil
 	}
-	return k, nil
+	if k := s.encrypting[keyName{kid, Algorithm(alg)}]; k != nil {
+		return k, nil
+	}
+	return nil, ErrAlgorithm
 }
 
 // findOnly returns the one key that is for alg.
