@@ -329,9 +329,10 @@ func TestExtensionThatTakesEverything(t *testing.T) {
 			t.Errorf("%v: %v", raw, err)
 		}
 	}
-	k, err := jwk.New(jwk.Raw{X: []byte{1}, Y: []byte{2}}, p)
-	if err != nil || fieldsOf(t, k)["x"] != "AQ" {
-		t.Errorf("%v, %v", k, err)
+	raw := jwk.Raw{X: []byte{1}, Y: []byte{2}}
+	k, err := jwk.New(raw, p)
+	if err != nil || fieldsOf(t, k)["x"] != "AQ" || raw.X[0] != 1 {
+		t.Errorf("%v, %v, %v", k, raw, err)
 	}
 	flat := careless
 	flat.KeyType = "OKP"
