@@ -1,22 +1,30 @@
 package jws
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
 
-// ErrMalformed is what every token is that cannot be read as a compact JWS:
-// the errors of this package that name the broken rule match it by errors.Is.
-// None of them holds a byte of the token.
+// ErrMalformed is what every token is that cannot be read as a JWS in the
+// serialization that was asked for: the errors of this package that name the
+// broken rule match it by errors.Is. None of them holds a byte of the token.
 var ErrMalformed = errors.New("malformed token")
 
 // Malformed tokens that a caller may want to tell apart.
 var (
-	// ErrTooLarge reports a token above MaxToken or a header above MaxHeader.
+	// ErrTooLarge reports a token, a header, a payload or a number of signatures
+	// above the bounds that are constants of this package.
 	ErrTooLarge error = malformed("token or header is too large")
 	// ErrEncrypted reports five segments: a JWE, which nobody has signed.
 	ErrEncrypted error = malformed("token is encrypted, not signed")
 	// ErrUnsecured reports "alg": "none" in any spelling (RFC 7515, Appendix A.5).
 	ErrUnsecured error = malformed("token is not signed: alg is none")
-	// ErrCritical reports a "crit" or "b64" header parameter.
+	// ErrCritical reports a "crit" header parameter that is wrong in itself or
+	// lists an extension that is not understood, or a "b64" that was not asked for.
 	ErrCritical error = malformed("token has a critical header parameter that is not understood")
+	// ErrDetached reports a token whose payload has to come from elsewhere.
+	ErrDetached error = malformed("token has no payload: it is detached")
 )
 
 const (
@@ -29,6 +37,16 @@ const (
 	errNoAlgorithm   = malformed("header has no alg")
 	errKeyID         = malformed("header has a kid above 256 bytes")
 	errEnc           = malformed("header has enc, which belongs to an encrypted token")
+
+	errDocument       = malformed("token is not one strict JSON object of the JSON serialization")
+	errBothForms      = malformed("token has signatures beside a single one")
+	errNoSignatures   = malformed("token has no signature")
+	errEmptyHeader    = malformed("token has an empty header that must not be there")
+	errOverlap        = malformed("header parameter is both protected and unprotected")
+	errMixedEncoding  = malformed("signatures differ in b64")
+	errNotDetached    = malformed("token has a payload of its own")
+	errCompactPayload = malformed("unencoded payload cannot stand in a compact token")
+	errTextPayload    = malformed("unencoded payload is not text")
 )
 
 // A malformed names the rule that a token breaks.
@@ -37,3 +55,23 @@ type malformed string
 func (m malformed) Error() string { return string(m) }
 
 func (m malformed) Is(target error) bool { return target == ErrMalformed }
+
+// A SignaturesError says why a token with several signatures was refused: none of
+// them verifies or, where all must, not all do.
+type SignaturesError struct {
+	Errs []error // by index of the signature; nil for one that verifies
+}
+
+// Error implements error.
+func (e *SignaturesError) Error() string {
+	var reasons []string
+	for i, err := range e.Errs {
+		if err != nil {
+			reasons = append(reasons, "signature "+strconv.Itoa(i)+": "+err.Error())
+		}
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// Unwrap makes [errors.Is] look at each of Errs.
+func (e *SignaturesError) Unwrap() []error { return e.Errs }

@@ -7,11 +7,12 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
-// A Message is a payload whose signature has been verified. Only Verify makes
-// one.
+// A Message is a payload whose signature has been verified. Only Verify and the
+// functions named after it make one.
 type Message struct {
 	token *Unverified
 	key   *jwk.Key
+	form  *form // nil for a plain compact token
 }
 
 // Verify parses a token and checks its signature with the key that its "kid"
@@ -48,11 +49,18 @@ func (m Message) Format(s fmt.State, _ rune) { io.WriteString(s, "jws.Message") 
 // Header returns the protected header.
 func (m *Message) Header() Header { return m.token.header }
 
-// Payload returns the payload, which must not be changed.
+// Payload returns the payload, which must not be changed; nil if it was only read
+// through.
 func (m *Message) Payload() []byte { return m.token.payload }
 
 // Key returns the key that verified the signature.
 func (m *Message) Key() *jwk.Key { return m.key }
 
-// SigningInput returns what the signature covers, as it stood in the token.
-func (m *Message) SigningInput() string { return m.token.input }
+// SigningInput returns what the signature covers, as it stood in the token; ""
+// if the payload was only read through.
+func (m *Message) SigningInput() string {
+	if m.form != nil {
+		return m.form.signingInput(m.Payload())
+	}
+	return m.token.input
+}

@@ -1,0 +1,127 @@
+package jws
+
+import (
+	"encoding/base64"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+)
+
+// A document is a payload with one signature or several, in whatever form it came.
+type document struct {
+	entries  []*entry
+	payload  []byte
+	input    signingInput
+	streamed bool // payload and input are not there
+}
+
+// unencoded reports whether the payload is signed as it is. All signatures agree.
+func (d *document) unencoded() bool { return d.entries[0].unencoded }
+
+// A signingInput is room for the longest protected header, a dot and the payload
+// in the form in which it is signed (RFC 7515, Section 5.1).
+type signingInput struct {
+	buf []byte
+	dot int // where it stands in buf
+}
+
+// under returns the input of the signature with that protected header. The next
+// call overwrites it.
+func (in signingInput) under(protected string) []byte {
+	start := in.dot - len(protected)
+	copy(in.buf[start:], protected)
+	return in.buf[start:]
+}
+
+// decode takes the payload as it stands in a token.
+func (d *document) decode(segment string, check func(string) error) (err error) {
+	if d.unencoded() {
+		d.payload = []byte(segment)
+		d.input = d.newInput(len(segment))
+		d.input.buf = append(d.input.buf, segment...)
+		return check(segment)
+	}
+	d.input = d.newInput(len(segment))
+	d.input.buf = append(d.input.buf, segment...)
+	if d.payload, err = wire.Decode(segment); err != nil {
+		return errEncoding
+	}
+	return nil
+}
+
+// attach takes the payload from the caller.
+func (d *document) attach(payload []byte) {
+	d.payload = payload
+	if d.unencoded() {
+		d.input = d.newInput(len(payload))
+		d.input.buf = append(d.input.buf, payload...)
+		return
+	}
+	d.input = d.newInput(base64.RawURLEncoding.EncodedLen(len(payload)))
+	d.input.buf = wire.AppendEncode(d.input.buf, payload)
+}
+
+// newInput returns the input with everything but the payload, for which there is
+// room.
+func (d *document) newInput(payload int) signingInput {
+	dot := 0
+	for _, e := range d.entries {
+		dot = max(dot, len(e.protected))
+	}
+	buf := make([]byte, dot+1, dot+1+payload)
+	buf[dot] = '.'
+	return signingInput{buf: buf, dot: dot}
+}
+
+// verifyAny returns the message of the first signature that verifies.
+func (d *document) verifyAny(o Options, keys jwk.Source) (*Message, error) {
+	errs := make([]error, len(d.entries))
+	for i := range d.entries {
+		m, err := d.verify(o, keys, i)
+		if err == nil {
+			return m, nil
+		}
+		errs[i] = err
+	}
+	return nil, refusal(errs)
+}
+
+// verifyAll returns the messages of all signatures if all verify.
+func (d *document) verifyAll(o Options, keys jwk.Source) ([]*Message, error) {
+	errs := make([]error, len(d.entries))
+	messages := make([]*Message, len(d.entries))
+	refused := false
+	for i := range d.entries {
+		messages[i], errs[i] = d.verify(o, keys, i)
+		refused = refused || errs[i] != nil
+	}
+	if refused {
+		return nil, refusal(errs)
+	}
+	return messages, nil
+}
+
+// refusal is the error for signatures that were refused for errs.
+func refusal(errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return &SignaturesError{errs}
+}
+
+// verify checks signature i: key, signature, then what is critical to the
+// application.
+func (d *document) verify(o Options, keys jwk.Source, i int) (*Message, error) {
+	e := d.entries[i]
+	key, err := e.findKey(keys)
+	if err != nil {
+		return nil, err
+	}
+	if err := key.Verify(d.input.under(e.protected), e.signature); err != nil {
+		return nil, err
+	}
+	if err := o.askCritical(e.header, e.critical); err != nil {
+		return nil, err
+	}
+	return d.message(i, key), nil
+}
