@@ -130,3 +130,23 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkAppendDecode(b *testing.B) {
+	text := strings.Repeat("QUJD", 144)
+	dst := make([]byte, 0, 600)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := wire.AppendDecode(dst, text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAppendEncode(b *testing.B) {
+	data := make([]byte, 432)
+	dst := make([]byte, 0, 600)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		wire.AppendEncode(dst, data)
+	}
+}

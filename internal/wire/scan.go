@@ -1,0 +1,346 @@
+package wire
+
+import (
+	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// A scanner holds a text to the rules of [Unmarshal] in one pass. Its methods
+// take the place where something begins and return the place behind it, or -1
+// when a rule is broken: which one is then in reason.
+type scanner struct {
+	text   string
+	offset int
+	reason string
+}
+
+const (
+	reasonMalformed = "malformed"
+	reasonEarly     = "ends too early"
+	reasonDuplicate = "duplicate member"
+	reasonDeep      = "nested too deep"
+	reasonKind      = "value of the wrong kind"
+)
+
+func (s *scanner) fail(i int, reason string) int {
+	if i >= len(s.text) {
+		reason = reasonEarly
+	}
+	s.offset, s.reason = i, reason
+	return -1
+}
+
+func (s *scanner) err() *JSONError {
+	return &JSONError{Offset: int64(s.offset), Reason: s.reason}
+}
+
+// at returns the byte at i, or 0 behind the end, which stands nowhere in JSON
+// outside a string.
+func (s *scanner) at(i int) byte {
+	if i < len(s.text) {
+		return s.text[i]
+	}
+	return 0
+}
+
+// space passes over white space (RFC 8259, Section 2).
+func (s *scanner) space(i int) int {
+	for i < len(s.text) {
+		switch s.text[i] {
+		case ' ', '\t', '\n', '\r':
+			i++
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+// value reads any value. One inside depth arrays and objects is at depth.
+func (s *scanner) value(i, depth int) (end int, plain bool) {
+	switch s.at(i) {
+	case '"':
+		return s.quoted(i)
+	case '{':
+		return s.object(i, depth), false
+	case '[':
+		return s.array(i, depth), false
+	case 't':
+		return s.literal(i, "true"), false
+	case 'f':
+		return s.literal(i, "false"), false
+	case 'n':
+		return s.literal(i, "null"), false
+	}
+	return s.number(i), false
+}
+
+func (s *scanner) literal(i int, want string) int {
+	if len(s.text)-i < len(want) || s.text[i:i+len(want)] != want {
+		return s.fail(i, reasonMalformed)
+	}
+	return i + len(want)
+}
+
+func (s *scanner) array(i, depth int) int {
+	if depth == MaxDepth {
+		return s.fail(i, reasonDeep)
+	}
+	if i = s.space(i + 1); s.at(i) == ']' {
+		return i + 1
+	}
+	for {
+		if i, _ = s.value(i, depth+1); i < 0 {
+			return i
+		}
+		i = s.space(i)
+		switch s.at(i) {
+		case ',':
+			i = s.space(i + 1)
+		case ']':
+			return i + 1
+		default:
+			return s.fail(i, reasonMalformed)
+		}
+	}
+}
+
+func (s *scanner) object(i, depth int) int {
+	if depth == MaxDepth {
+		return s.fail(i, reasonDeep)
+	}
+	var names nameSet
+	for more := s.first(&i); more; more = s.next(&i) {
+		start := i
+		name, end := s.name(i)
+		if end < 0 {
+			return end
+		}
+		if !names.add(name) {
+			return s.fail(start, reasonDuplicate)
+		}
+		if i, _ = s.value(end, depth+1); i < 0 {
+			return i
+		}
+	}
+	return i
+}
+
+// first moves i from the bracket that opens an object to its first name, or
+// behind the object and reports false if there is none.
+func (s *scanner) first(i *int) bool {
+	*i = s.space(*i + 1)
+	if s.at(*i) == '}' {
+		*i++
+		return false
+	}
+	return true
+}
+
+// next moves i from the end of a member to the name of the next one, or behind
+// the object and reports false. So it does when a rule is broken: i is then -1.
+func (s *scanner) next(i *int) bool {
+	*i = s.space(*i)
+	switch s.at(*i) {
+	case ',':
+		*i = s.space(*i + 1)
+		return true
+	case '}':
+		*i++
+	default:
+		*i = s.fail(*i, reasonMalformed)
+	}
+	return false
+}
+
+// name reads the name of a member and returns it unescaped, with the place where
+// the value begins.
+func (s *scanner) name(i int) (name string, end int) {
+	if s.at(i) != '"' {
+		return "", s.fail(i, reasonMalformed)
+	}
+	end, plain := s.quoted(i)
+	if end < 0 {
+		return "", end
+	}
+	name = unquote(s.text[i:end], plain)
+	if end = s.space(end); s.at(end) != ':' {
+		return "", s.fail(end, reasonMalformed)
+	}
+	return name, s.space(end + 1)
+}
+
+// number reads a number (RFC 8259, Section 6).
+func (s *scanner) number(i int) int {
+	if s.at(i) == '-' {
+		i++
+	}
+	start := i
+	i = s.digits(i)
+	if i == start || s.text[start] == '0' && i != start+1 {
+		return s.fail(start, reasonMalformed)
+	}
+	if s.at(i) == '.' {
+		start = i + 1
+		if i = s.digits(start); i == start {
+			return s.fail(i, reasonMalformed)
+		}
+	}
+	if s.at(i)|0x20 == 'e' {
+		i++
+		if c := s.at(i); c == '+' || c == '-' {
+			i++
+		}
+		start = i
+		if i = s.digits(start); i == start {
+			return s.fail(i, reasonMalformed)
+		}
+	}
+	return i
+}
+
+func (s *scanner) digits(i int) int {
+	for i < len(s.text) && s.text[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
+
+// quoted reads the string whose quotation mark is at i: UTF-8, no control
+// characters, no lone surrogates. It is plain if it has no escapes.
+func (s *scanner) quoted(i int) (end int, plain bool) {
+	plain = true
+	for i++; ; {
+		i = s.ordinary(i)
+		switch c := s.at(i); {
+		case c == '"':
+			return i + 1, plain
+		case c == '\\':
+			if i = s.escape(i); i < 0 {
+				return i, false
+			}
+			plain = false
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRuneInString(s.text[i:])
+			if r == utf8.RuneError && size == 1 {
+				return s.fail(i, reasonMalformed), false
+			}
+			i += size
+		default:
+			return s.fail(i, reasonMalformed), false
+		}
+	}
+}
+
+// Each byte of a word.
+const (
+	each  = 0x0101010101010101
+	tops  = 0x80 * each
+	quote = '"' * each
+	slash = '\\' * each
+	blank = ' ' * each
+)
+
+// ordinary passes over characters of a string that mean themselves and are
+// ASCII, eight at a time: it stops at a quotation mark, a backslash, a control
+// character or a byte of something longer.
+func (s *scanner) ordinary(i int) int {
+	for i+8 <= len(s.text) {
+		w := word(s.text[i:])
+		// w-n has the top bit of each byte that is below n, if that was not
+		// set before. A borrow spoils only bytes above one that is found.
+		q, b := w^quote, w^slash
+		if found := (w | (w-blank)&^w | (q-each)&^q | (b-each)&^b) & tops; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+		i += 8
+	}
+	for i < len(s.text) {
+		if c := s.text[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return i
+		}
+		i++
+	}
+	return i
+}
+
+// word returns the first eight bytes of t.
+func word(t string) uint64 {
+	_ = t[7]
+	return uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
+		uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
+}
+
+// escape reads what a backslash at i begins. A surrogate must be the first of a
+// pair, and its second half follows (RFC 7493, Section 2.1).
+func (s *scanner) escape(i int) int {
+	switch s.at(i + 1) {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 2
+	case 'u':
+	default:
+		return s.fail(i+1, reasonMalformed)
+	}
+	first, ok := s.hex(i + 2)
+	if !ok {
+		return s.fail(i+2, reasonMalformed)
+	}
+	if !utf16.IsSurrogate(first) {
+		return i + 6
+	}
+	second, ok := s.hex(i + 8)
+	if !ok || s.text[i+6] != '\\' || s.text[i+7] != 'u' || utf16.DecodeRune(first, second) == utf8.RuneError {
+		return s.fail(i, reasonMalformed)
+	}
+	return i + 12
+}
+
+// hex reads the four digits at i.
+func (s *scanner) hex(i int) (r rune, ok bool) {
+	if len(s.text)-i < 4 {
+		return 0, false
+	}
+	for _, c := range []byte(s.text[i : i+4]) {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c|0x20 && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// A nameSet finds the duplicates among the names of one object.
+type nameSet struct {
+	n   int
+	few [8]string
+	all map[string]struct{} // once they are more than few; seeded, so nobody can choose names that collide
+}
+
+// add reports whether name is new.
+func (set *nameSet) add(name string) bool {
+	if set.all == nil {
+		for _, other := range set.few[:set.n] {
+			if name == other {
+				return false
+			}
+		}
+		if set.n < len(set.few) {
+			set.few[set.n] = name
+			set.n++
+			return true
+		}
+		set.all = make(map[string]struct{})
+		for _, other := range set.few {
+			set.all[other] = struct{}{}
+		}
+	}
+	before := len(set.all)
+	set.all[name] = struct{}{}
+	return len(set.all) > before
+}
