@@ -23,7 +23,7 @@ func TestWycheproofKeyIsRefusedByItself(t *testing.T) {
 	want := map[int]error{
 		1: jwk.ErrUse, 4: jwk.ErrDuplicate, 7: jwk.ErrWeakKey, 8: jwk.ErrWeakKey, 9: jwk.ErrWeakKey, 10: jwk.ErrWeakKey,
 		11: jwk.ErrWeakKey, 12: jwk.ErrWeakKey, 16: jwk.ErrMalformed, 19: jwk.ErrUnsupported, 20: jwk.ErrUnsupported,
-		21: jwk.ErrUse, 22: jwk.ErrMalformed, 23: jwk.ErrAlgorithm, 24: jwk.ErrAlgorithm, 25: jwk.ErrUnsupported, 26: jwk.ErrUnsupported,
+		21: jwk.ErrUse, 22: jwk.ErrMalformed, 23: jwk.ErrAlgorithm, 24: jwk.ErrAlgorithm, 25: jwk.ErrUnsupported, 26: jwk.ErrUse,
 	}
 	for _, group := range file.TestGroups {
 		id := group.Tests[0].TcID

@@ -33,8 +33,8 @@ func TestThreat11EveryBitAndLengthOfAJWS(t *testing.T) {
 }
 
 // Of tokens longer than longToken, which are those of ML-DSA, one bit in
-// longStride is flipped, else they would take half a minute: the first of a byte,
-// the second of the next but one, and so on, and all of the last byte.
+// longStride is flipped, else they would take half a minute: the first of one byte,
+// the second of the next, and so on, and all of the last byte.
 const (
 	longToken  = 2 << 10 // bytes
 	longStride = 9       // bits; has no factor in common with 8
