@@ -22,6 +22,10 @@ var (
 	ErrDuplicate   = errors.New("jwk: two keys with the same kid")
 )
 
+// ErrUnavailable is for a [Source] that cannot answer now, be the token good or
+// bad: its error matches this one, and the caller tries again later.
+var ErrUnavailable = errors.New("jwk: keys are not available now")
+
 // ErrUnsupported is an [ErrAlgorithm]: the key may be in order, but nothing here
 // knows its type, its curve or its algorithm.
 var ErrUnsupported = fmt.Errorf("%w: not supported", ErrAlgorithm)

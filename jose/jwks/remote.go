@@ -55,13 +55,21 @@ const (
 	maxBackoff = 30 * time.Second
 )
 
+// Both match [jwk.ErrUnavailable].
 var (
 	// ErrNoKeys reports that no set has been loaded yet.
-	ErrNoKeys = errors.New("the key set has not been loaded yet")
+	ErrNoKeys error = unavailable("the key set has not been loaded yet")
 	// ErrWithdrawn reports that the source has been silent for longer than
 	// [Config.MaxStale], so that its last set is no longer used.
-	ErrWithdrawn = errors.New("the key set is too old and its source does not answer")
+	ErrWithdrawn error = unavailable("the key set is too old and its source does not answer")
 )
+
+// An unavailable says why there are no keys to find.
+type unavailable string
+
+func (u unavailable) Error() string { return string(u) }
+
+func (u unavailable) Is(target error) bool { return target == jwk.ErrUnavailable }
 
 // Config says where a set is and how long it may be used. URL is required.
 type Config struct {

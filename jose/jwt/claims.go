@@ -30,6 +30,8 @@ const (
 	missing   = "is missing"
 	notString = "is not a string"
 	notDate   = "is not a number of seconds since 1970"
+
+	notAudience = "is neither a string nor a list of strings"
 )
 
 // A claimSet is what Verify looks at.
@@ -116,7 +118,7 @@ func parseClaims(payload []byte) (*claimSet, error) {
 		}
 	}
 	if !readAudience(raw.Audience, &c.Audience) {
-		return nil, &ClaimError{"aud", "is neither a string nor a list of strings"}
+		return nil, &ClaimError{"aud", notAudience}
 	}
 	return c, nil
 }

@@ -12,6 +12,15 @@ import (
 // [jwk.ErrSignature], are found by errors.Is. No error holds a byte of a token.
 var ErrMalformed = jws.ErrMalformed
 
+// A malformedClaims says why claims of a signed token cannot be read.
+type malformedClaims string
+
+const errNotObject = malformedClaims("claims are not one strict JSON object")
+
+func (m malformedClaims) Error() string { return "malformed token: " + string(m) }
+
+func (m malformedClaims) Is(target error) bool { return target == ErrMalformed }
+
 // A PolicyError reports a [Policy] that cannot be applied. It says nothing about
 // the token: the program is at fault.
 type PolicyError struct {
@@ -34,7 +43,7 @@ func (e *ExpiredError) Error() string {
 // A NotYetError reports a signed token from the future: by "nbf", or by an "iat"
 // that only a wrong clock explains.
 type NotYetError struct {
-	Claim string // "nbf" or "iat"
+	Claim string // "nbf", "iat" or "auth_time"
 	At    time.Time
 }
 

@@ -10,10 +10,8 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jws"
 )
 
-var errNotObject = fmt.Errorf("%w: claims are not one strict JSON object", ErrMalformed)
-
 func errClaimsType[T any]() error {
-	return fmt.Errorf("%w: claims do not fit Go type %v", ErrMalformed, reflect.TypeFor[T]())
+	return malformedClaims(fmt.Sprintf("claims do not fit Go type %v", reflect.TypeFor[T]()))
 }
 
 // Verify checks token against the policy and with the keys, and reads its claims
