@@ -15,28 +15,28 @@ const (
 // headers holds parsed headers by the exact bytes of their segment. An issuer
 // writes the same header into every token, so that a verifier meets very few.
 // Only headers under a valid signature get in: nobody without a key can fill it.
-// The map is replaced whole and never written to.
-var headers atomic.Pointer[map[string]Header]
+// The map is replaced whole; neither it nor a header in it is ever written to.
+var headers atomic.Pointer[map[string]*Header]
 
-// lookupHeader is parseHeader, but for headers seen before.
-func lookupHeader(segment string) (Header, error) {
-	if known := headers.Load(); known != nil {
-		if h, ok := (*known)[segment]; ok {
-			return h, nil
+// lookupHeader is parseHeader, but for headers that are known.
+func lookupHeader(segment string) (h *Header, known bool, err error) {
+	if cache := headers.Load(); cache != nil {
+		if h, ok := (*cache)[segment]; ok {
+			return h, true, nil
 		}
 	}
-	return parseHeader(segment)
+	parsed, err := parseHeader(segment)
+	return &parsed, false, err
 }
 
 // rememberHeader keeps the header of a verified token. A full cache starts over;
 // of two that write at once one is forgotten until its next token.
-func rememberHeader(u *Unverified) {
-	segment, _, _ := strings.Cut(u.input, ".")
+func rememberHeader(segment string, h *Header) {
 	if len(segment) > maxCachedHeader {
 		return
 	}
 	old := headers.Load()
-	next := make(map[string]Header)
+	next := make(map[string]*Header)
 	if old != nil {
 		if _, ok := (*old)[segment]; ok {
 			return
@@ -45,6 +45,6 @@ func rememberHeader(u *Unverified) {
 			maps.Copy(next, *old)
 		}
 	}
-	next[strings.Clone(segment)] = u.header
+	next[strings.Clone(segment)] = h
 	headers.CompareAndSwap(old, &next)
 }

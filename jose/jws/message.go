@@ -18,9 +18,10 @@ type form struct {
 func (d *document) message(i int, key *jwk.Key) *Message {
 	e := d.entries[i]
 	return &Message{
-		token: &Unverified{header: e.header, payload: d.payload, signature: e.signature},
-		key:   key,
-		form:  &form{entry: e, index: i, streamed: d.streamed},
+		header:  &e.header,
+		payload: d.payload,
+		key:     key,
+		form:    &form{entry: e, index: i, streamed: d.streamed},
 	}
 }
 

@@ -55,19 +55,7 @@ func (o Options) Verify(keys jwk.Source, token string) (*Message, error) {
 	return d.verifyAny(o, keys)
 }
 
-// verifyPlain verifies a token that has no extension.
-func (o Options) verifyPlain(keys jwk.Source, token string) (*Message, error) {
-	u, err := Parse(token)
-	if err != nil {
-		return nil, err
-	}
-	if !o.allows(u.UnverifiedHeader().Algorithm) {
-		return nil, jwk.ErrAlgorithm
-	}
-	return u.Verify(keys)
-}
-
-func (o Options) allows(alg jwk.Algorithm) bool {
+func (o *Options) allows(alg jwk.Algorithm) bool {
 	return o.Algorithms == nil || slices.Contains(o.Algorithms, alg)
 }
 

@@ -14,7 +14,7 @@ const MaxToken = 16 << 10
 // An Unverified is a token that has been read and not checked: whatever it says
 // may come from anybody. Its signature is checked by [Unverified.Verify].
 type Unverified struct {
-	header    Header
+	header    *Header // perhaps shared with the cache: never written to
 	input     string // header and payload segment with the dot between them
 	payload   []byte
 	signature []byte
@@ -34,7 +34,7 @@ func Parse(token string) (*Unverified, error) {
 		return nil, err
 	}
 	u := &Unverified{input: token[:len(header)+1+len(payload)]}
-	if u.header, err = lookupHeader(header); err != nil {
+	if u.header, _, err = lookupHeader(header); err != nil {
 		return nil, err
 	}
 	if u.payload, err = wire.Decode(payload); err != nil {
@@ -74,7 +74,7 @@ func split(token string) (header, payload, signature string, err error) {
 func (u Unverified) Format(s fmt.State, _ rune) { io.WriteString(s, "jws.Unverified") }
 
 // UnverifiedHeader returns the header. It may come from anybody.
-func (u *Unverified) UnverifiedHeader() Header { return u.header }
+func (u *Unverified) UnverifiedHeader() Header { return *u.header }
 
 // UnverifiedPayload returns the payload, which must not be changed. It may come
 // from anybody.
