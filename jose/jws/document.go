@@ -1,8 +1,6 @@
 package jws
 
 import (
-	"encoding/base64"
-
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 )
@@ -18,59 +16,32 @@ type document struct {
 // unencoded reports whether the payload is signed as it is. All signatures agree.
 func (d *document) unencoded() bool { return d.entries[0].unencoded }
 
-// A signingInput is room for the longest protected header, a dot and the payload
-// in the form in which it is signed (RFC 7515, Section 5.1).
-type signingInput struct {
-	buf []byte
-	dot int // where it stands in buf
-}
-
-// under returns the input of the signature with that protected header. The next
-// call overwrites it.
-func (in signingInput) under(protected string) []byte {
-	start := in.dot - len(protected)
-	copy(in.buf[start:], protected)
-	return in.buf[start:]
-}
-
 // decode takes the payload as it stands in a token.
 func (d *document) decode(segment string, check func(string) error) (err error) {
 	if d.unencoded() {
+		if err := check(segment); err != nil {
+			return err
+		}
 		d.payload = []byte(segment)
-		d.input = d.newInput(len(segment))
-		d.input.buf = append(d.input.buf, segment...)
-		return check(segment)
-	}
-	d.input = d.newInput(len(segment))
-	d.input.buf = append(d.input.buf, segment...)
-	if d.payload, err = wire.Decode(segment); err != nil {
+	} else if d.payload, err = wire.Decode(segment); err != nil {
 		return errEncoding
 	}
+	d.input = givenInput(d.longest(), segment)
 	return nil
 }
 
 // attach takes the payload from the caller.
 func (d *document) attach(payload []byte) {
 	d.payload = payload
-	if d.unencoded() {
-		d.input = d.newInput(len(payload))
-		d.input.buf = append(d.input.buf, payload...)
-		return
-	}
-	d.input = d.newInput(base64.RawURLEncoding.EncodedLen(len(payload)))
-	d.input.buf = wire.AppendEncode(d.input.buf, payload)
+	d.input = newInput(d.longest(), payload, d.unencoded())
 }
 
-// newInput returns the input with everything but the payload, for which there is
-// room.
-func (d *document) newInput(payload int) signingInput {
-	dot := 0
+// longest returns the length of the longest protected header.
+func (d *document) longest() (n int) {
 	for _, e := range d.entries {
-		dot = max(dot, len(e.protected))
+		n = max(n, len(e.protected))
 	}
-	buf := make([]byte, dot+1, dot+1+payload)
-	buf[dot] = '.'
-	return signingInput{buf: buf, dot: dot}
+	return n
 }
 
 // verifyAny returns the message of the first signature that verifies.

@@ -15,7 +15,8 @@ import (
 
 // Limits of a header, enforced by Parse and NewSigner.
 const (
-	MaxHeader = 4 << 10 // bytes of header JSON, "x5c" included
+	MaxHeader = 4 << 10 // bytes of header JSON without the value of "x5c"
+	MaxChain  = 8 << 10 // bytes of header JSON that the value of "x5c" adds to them
 	MaxKeyID  = 256     // bytes of "kid"
 )
 
@@ -122,7 +123,7 @@ func parseHeader(segment string) (Header, error) {
 
 // parseMembers reads a protected header as it stands in a token.
 func parseMembers(segment string) (map[string]jsontext.Value, error) {
-	if len(segment) > (MaxHeader*4+2)/3 {
+	if len(segment) > ((MaxHeader+MaxChain)*4+2)/3 {
 		return nil, ErrTooLarge
 	}
 	data, err := wire.Decode(segment)
@@ -133,7 +134,16 @@ func parseMembers(segment string) (map[string]jsontext.Value, error) {
 	if err := wire.Unmarshal(data, &members); err != nil || members == nil {
 		return nil, errHeader
 	}
-	return members, nil
+	return members, checkSize(len(data), members)
+}
+
+// checkSize bounds a header of n bytes.
+func checkSize(n int, members map[string]jsontext.Value) error {
+	chain := len(members["x5c"])
+	if chain > MaxChain || n-chain > MaxHeader {
+		return ErrTooLarge
+	}
+	return nil
 }
 
 // newHeader takes the members over. Whether there is an algorithm, and what is
@@ -205,8 +215,8 @@ func (h Header) encode() (string, error) {
 		b = appendMember(b, name, h.members[name])
 	}
 	b = append(b, '}')
-	if len(b) > MaxHeader {
-		return "", ErrTooLarge
+	if err := checkSize(len(b), h.members); err != nil {
+		return "", err
 	}
 	return wire.Encode(b), nil
 }

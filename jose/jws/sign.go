@@ -1,6 +1,7 @@
 package jws
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 
@@ -11,8 +12,10 @@ import (
 // A Signer signs payloads with one key under one header, which is encoded once.
 // It is safe for concurrent use.
 type Signer struct {
-	key    *jwk.Key
-	header string
+	key       *jwk.Key
+	header    string
+	unencoded bool            // "b64" is false
+	ctx       context.Context // of WithContext; nil: none
 }
 
 // NewSigner returns a Signer. The algorithm and key id of h may be left empty
@@ -41,7 +44,7 @@ func NewSigner(key *jwk.Key, h Header) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{key: key, header: header}, nil
+	return &Signer{key: key, header: header, unencoded: h.Unencoded()}, nil
 }
 
 // Header returns the encoded protected header: the first segment of every token
@@ -52,8 +55,12 @@ func (s *Signer) Header() string { return s.header }
 func (s *Signer) Key() *jwk.Key { return s.key }
 
 // Sign returns payload in the compact serialization, or [ErrTooLarge] when that
-// would be longer than MaxToken.
+// would be longer than MaxToken. Under a header with "b64" false the payload has
+// to be printable ASCII without a dot: see [Signer.SignDetached] for any other.
 func (s *Signer) Sign(payload []byte) (string, error) {
+	if s.unencoded {
+		return s.signUnencoded(payload)
+	}
 	encoding := base64.RawURLEncoding
 	input := len(s.header) + 1 + encoding.EncodedLen(len(payload))
 	if input > MaxToken {
@@ -63,7 +70,7 @@ func (s *Signer) Sign(payload []byte) (string, error) {
 	token = append(token, s.header...)
 	token = append(token, '.')
 	token = wire.AppendEncode(token, payload)
-	signature, err := s.key.Sign(token)
+	signature, err := s.signature(token)
 	if err != nil {
 		return "", err
 	}
