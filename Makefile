@@ -35,12 +35,13 @@ build:
 test: ## install what the tests need, then lint and run every test
 	@scripts/needs
 	@$(MAKE) --no-print-directory lint
-	@{ $(GO) test -json -timeout 18m ./... || true; $(GO) test -json -race -timeout 18m -run '^Test' $(RACE) || true; } | $(GO) run ./internal/testgate
+	@{ $(GO) test -json -timeout 18m ./... || true; $(GO) -C contrib test -json ./... || true; $(GO) test -json -race -timeout 18m -run '^Test' $(RACE) || true; } | $(GO) run ./internal/testgate
 
 lint: vuln ## go vet, staticcheck, gofmt and known vulnerabilities
 	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
+	cd contrib && $(GO) vet ./... && $(STATICCHECK) ./...
 
 vuln:
 	@scripts/vulncheck $(GOVULNCHECK)
