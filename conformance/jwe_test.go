@@ -12,7 +12,7 @@ import (
 )
 
 // sealing is all that package jwe does so far.
-var sealing = jwe.Policy{Algorithm: string(jwk.A256GCMKW), Encryption: jwe.A256GCM}
+var sealing = jwe.Policy{Algorithm: jwk.A256GCMKW, Encryption: jwe.A256GCM}
 
 // Vectors for what jwe does must come out as published; all others, valid or not,
 // must be refused.
@@ -70,7 +70,7 @@ func isSealing(token string) bool {
 		var h struct{ Alg, Enc string }
 		data, err := wire.Decode(token[:i])
 		return err == nil && json.Unmarshal(data, &h) == nil &&
-			h.Alg == sealing.Algorithm && h.Enc == sealing.Encryption
+			h.Alg == string(sealing.Algorithm) && h.Enc == string(sealing.Encryption)
 	}
 	return false
 }

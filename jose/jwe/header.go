@@ -1,7 +1,11 @@
 package jwe
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -9,82 +13,117 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
-// A header is the JOSE header of a compact JWE, all of it protected.
-type header struct {
-	Algorithm   string `json:"alg"`
-	Encryption  string `json:"enc"`
-	KeyID       string `json:"kid,omitzero"`
-	Type        string `json:"typ,omitzero"`
-	ContentType string `json:"cty,omitzero"`
-	IV          string `json:"iv"`  // of the wrapped key, RFC 7518, Section 4.7.1
-	Tag         string `json:"tag"` // of the wrapped key
+// A Header is a protected header (RFC 7516, Section 4.1). It is a value: copies
+// are independent, and nothing that is reached through one may be changed.
+type Header struct {
+	Algorithm   jwk.Algorithm // "alg"
+	Encryption  Encryption    // "enc"
+	KeyID       string        // "kid"; at most [jwk.MaxKeyID] bytes
+	Type        string        // "typ"
+	ContentType string        // "cty"; "JWT" when the plaintext is a token
+
+	APU, APV   []byte // "apu", "apv": names of the parties to ECDH-ES; see [jwk.WrapParams]
+	Iterations int    // "p2c", of PBES2
+
+	members map[string]jsontext.Value // those with no meaning here; never written to
 }
 
-// encode returns the header's segment.
-func (h header) encode() (string, error) {
-	data, err := wire.Marshal(h)
-	if err != nil {
-		return "", fmt.Errorf("jwe: header: %w", err)
-	}
-	if len(data) > MaxHeader {
-		return "", errTooLarge
-	}
-	return wire.Encode(data), nil
+// reserved are the parameters that this package gives a meaning, and those that
+// would change how a message is read: nobody else may set one, and none of them
+// can be an extension.
+var reserved = []string{
+	"alg", "enc", "kid", "typ", "cty", "zip", "crit", "iv", "tag", "epk", "apu", "apv", "p2s", "p2c",
+	"jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "b64", "ek",
 }
 
-// parseHeader reads the header's segment. Members that are not known are passed
-// over, except those that change how the rest is to be read.
-func parseHeader(segment string) (h header, err error) {
-	if len(segment) > (MaxHeader*4+2)/3 {
-		return h, malformed("header too large")
+// Member returns the header parameter of that name, or false. It knows those that
+// have no meaning for this package.
+func (h Header) Member(name string) (jsontext.Value, bool) {
+	v, ok := h.members[name]
+	return v.Clone(), ok
+}
+
+// With returns the header with one more parameter, for a message about to be
+// encrypted. It refuses those of RFC 7516 and RFC 7518.
+func (h Header) With(name string, value any) (Header, error) {
+	if slices.Contains(reserved, name) {
+		return Header{}, errors.New("jwe: header parameter " + name + " cannot be set")
 	}
-	data, err := wire.Decode(segment)
-	if err != nil {
-		return h, malformed("header")
+	v, err := wire.Marshal(value)
+	if err != nil || !utf8.ValidString(name) {
+		return Header{}, errors.New("jwe: header parameter cannot be written as JSON")
 	}
-	var members map[string]jsontext.Value
-	if wire.Unmarshal(data, &members) != nil || members == nil { // nil: a JSON null
-		return h, malformed("header")
+	members := maps.Clone(h.members)
+	if members == nil {
+		members = make(map[string]jsontext.Value)
 	}
-	// RFC 7516, Section 4.1.13: an extension that we do not understand, and we
-	// understand none. Section 4.1.3: compression, which tells an observer about
-	// the plaintext (RFC 8725, Section 3.6).
-	if members["crit"] != nil || members["zip"] != nil {
-		return h, malformed("crit or zip")
-	}
-	for name, field := range map[string]*string{
-		"alg": &h.Algorithm, "enc": &h.Encryption, "kid": &h.KeyID,
-		"typ": &h.Type, "cty": &h.ContentType, "iv": &h.IV, "tag": &h.Tag,
-	} {
-		if *field, err = text(members, name); err != nil {
-			return h, err
-		}
-	}
+	members[name] = v
+	h.members = members
 	return h, nil
 }
 
-// text returns a member that is a string, or "" if it is absent.
-func text(members map[string]jsontext.Value, name string) (s string, err error) {
-	value, ok := members[name]
-	if !ok {
-		return "", nil
+// appendOwn appends the parameters that are a matter between us and one
+// recipient, without braces.
+func (h *Header) appendOwn(b []byte) ([]byte, error) {
+	b, err := appendText(b, "alg", string(h.Algorithm))
+	if err != nil || h.KeyID == "" {
+		return b, err
 	}
-	if value.Kind() != '"' || wire.Unmarshal(value, &s) != nil {
-		return "", malformed(name)
-	}
-	return s, nil
+	return appendText(b, "kid", h.KeyID)
 }
 
-// wrapped returns the wrapped content encryption key.
-func (h header) wrapped(encryptedKey string) (w jwk.Wrapped, err error) {
-	if w.Key, err = wire.Decode(encryptedKey); err != nil {
-		return w, malformed("encrypted key")
+// appendShared appends those that are the same for all recipients.
+func (h *Header) appendShared(b []byte) (_ []byte, err error) {
+	for _, m := range [...]struct{ name, value string }{
+		{"enc", string(h.Encryption)}, {"typ", h.Type}, {"cty", h.ContentType},
+	} {
+		if m.value == "" {
+			continue
+		}
+		if b, err = appendText(b, m.name, m.value); err != nil {
+			return nil, err
+		}
 	}
-	if w.IV, err = wire.Decode(h.IV); err != nil {
-		return w, malformed("iv")
+	for _, name := range slices.Sorted(maps.Keys(h.members)) {
+		b = append(appendName(b, name), h.members[name]...)
 	}
-	if w.Tag, err = wire.Decode(h.Tag); err != nil {
-		return w, malformed("tag")
+	return b, nil
+}
+
+// appendWrapped appends the parameters that belong to a wrapped key.
+func appendWrapped(b []byte, w jwk.Wrapped) []byte {
+	if w.EPK != nil {
+		b = append(appendName(b, "epk"), w.EPK...)
 	}
-	return w, nil
+	for _, m := range [...]struct {
+		name  string
+		value []byte
+	}{{"apu", w.APU}, {"apv", w.APV}, {"iv", w.IV}, {"tag", w.Tag}, {"p2s", w.P2S}} {
+		if len(m.value) > 0 {
+			b = append(appendName(b, m.name), '"')
+			b = append(wire.AppendEncode(b, m.value), '"')
+		}
+	}
+	if w.P2C != 0 {
+		b = fmt.Append(appendName(b, "p2c"), w.P2C)
+	}
+	return b
+}
+
+func appendText(b []byte, name, value string) ([]byte, error) {
+	b, err := jsontext.AppendQuote(appendName(b, name), value)
+	if err != nil {
+		return nil, errors.New("jwe: " + name + " is not valid UTF-8")
+	}
+	return b, nil
+}
+
+// appendName appends the name of a member, after a comma unless it is the first
+// of its object or of a list without braces.
+func appendName(b []byte, name string) []byte {
+	if len(b) > 0 && b[len(b)-1] != '{' {
+		b = append(b, ',')
+	}
+	b, _ = jsontext.AppendQuote(b, name) // With has checked that it is UTF-8
+	return append(b, ':')
 }

@@ -69,6 +69,25 @@ type wrapper interface {
 // follows from it: k is for [Dir] or [ECDHES]. A message has then one recipient.
 func (k *Key) Direct() bool { return k.alg == Dir || k.alg == ECDHES }
 
+// Fixed reports whether nothing that a message carries for k in its header
+// changes from one message to the next.
+func (k *Key) Fixed() bool {
+	switch k.info.family {
+	case familyOAEP, familyAESKW, familyDirect:
+		return true
+	}
+	return false
+}
+
+// CanEncrypt returns nil for a key that encrypts, [ErrUse] for one that does not:
+// because its algorithm signs, or its "key_ops" say so.
+func (k *Key) CanEncrypt() error {
+	if !k.info.wraps || !k.mayEncrypt() {
+		return ErrUse
+	}
+	return nil
+}
+
 // Encryption returns the one content encryption that a key for [Dir] is for, or
 // "" where that was left open.
 func (k *Key) Encryption() Encryption { return k.info.enc }
@@ -137,7 +156,7 @@ func (k *Key) AgreedKey(enc Encryption, w Wrapped) ([]byte, error) {
 // key, [ErrUnsupported] if k is not for enc.
 func (k *Key) Seal(enc Encryption, dst, plaintext, aad []byte) ([]byte, error) {
 	m, ok := k.material.material.(*directKey)
-	if !ok || !k.ops.allow(opEncrypt) {
+	if !ok || !k.mayEncrypt() {
 		return nil, ErrUse
 	}
 	c := m.cipher(enc)
@@ -174,6 +193,8 @@ func (k *Key) mayEncrypt() bool {
 		return true
 	case familyPBES2:
 		return k.ops.allow(opWrap, opEncrypt, opDeriveKey, opDeriveBits)
+	case familyDirect:
+		return k.ops.allow(opEncrypt)
 	default:
 		return k.ops.allow(opWrap, opEncrypt)
 	}

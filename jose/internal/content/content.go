@@ -87,6 +87,12 @@ func (s Suite) CiphertextLen(n int) int {
 // SealedLen returns the length of what Seal makes of n bytes.
 func (s Suite) SealedLen(n int) int { return s.IV + s.CiphertextLen(n) + s.Tag }
 
+// Split takes apart what Seal has made.
+func (s Suite) Split(sealed []byte) (iv, ciphertext, tag []byte) {
+	end := len(sealed) - s.Tag
+	return sealed[:s.IV], sealed[s.IV:end], sealed[end:]
+}
+
 // New returns the cipher of an encryption under key, which it keeps.
 func New(enc string, key []byte) (Cipher, error) {
 	s, ok := suites[enc]

@@ -1,0 +1,241 @@
+package jwe
+
+import (
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/internal/content"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+)
+
+// Decrypt opens a compact JWE with the key that its "kid" names in keys, if the
+// JWE, that key and the policy agree on the algorithms. Errors match
+// [ErrMalformed], [ErrAlgorithm], [ErrEncryption], [ErrIterations], what keys.Find
+// returns, such as [jwk.ErrUnknownKey], [jwk.ErrUse] and [jwk.ErrNotPrivate] for a
+// key that may not or cannot decrypt, or [ErrDecrypt]; none carries bytes of the
+// token.
+func Decrypt(keys jwk.Source, p Policy, token string) ([]byte, error) {
+	b, r, err := parseCompact(&p, token)
+	if err != nil {
+		return nil, err
+	}
+	key, err := r.find(keys)
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := b.open(key, &p, r)
+	if err != nil {
+		return nil, err
+	}
+	rememberHeader(b.protected, r.params)
+	return plaintext, nil
+}
+
+// DecryptMessage is [Decrypt] for a caller who wants more than the plaintext.
+func DecryptMessage(keys jwk.Source, p Policy, token string) (*Message, error) {
+	b, r, err := parseCompact(&p, token)
+	if err != nil {
+		return nil, err
+	}
+	key, err := r.find(keys)
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := b.open(key, &p, r)
+	if err != nil {
+		return nil, err
+	}
+	rememberHeader(b.protected, r.params)
+	return &Message{header: r.Header, plaintext: plaintext, key: key}, nil
+}
+
+// A body is what all recipients of a message share, as it stood in the message.
+type body struct {
+	protected string // base64url of the protected header; may be empty in JSON
+	aad       string // base64url of "aad"
+	iv        string
+	text      string
+	tag       string
+}
+
+// A recipient is one of those that a message is for.
+type recipient struct {
+	*params
+	encryptedKey string // base64url
+}
+
+// parseCompact takes a compact JWE apart and holds it against the policy.
+func parseCompact(p *Policy, token string) (b body, r recipient, err error) {
+	if err := p.check(); err != nil {
+		return b, r, err
+	}
+	if len(token) > MaxToken {
+		return b, r, malformed("too large")
+	}
+	var ok [4]bool
+	b.protected, token, ok[0] = strings.Cut(token, ".")
+	r.encryptedKey, token, ok[1] = strings.Cut(token, ".")
+	b.iv, token, ok[2] = strings.Cut(token, ".")
+	b.text, b.tag, ok[3] = strings.Cut(token, ".")
+	if !ok[3] || strings.Contains(b.tag, ".") {
+		return b, r, malformed("not five segments")
+	}
+	if r.params, err = lookupHeader(b.protected); err != nil {
+		return b, r, err
+	}
+	return b, r, r.check(p)
+}
+
+// check holds the header against the policy.
+func (h *params) check(p *Policy) error {
+	switch {
+	case h.Algorithm == "RSA1_5":
+		return errRSA15
+	case h.Algorithm != p.Algorithm:
+		return ErrAlgorithm
+	case h.Encryption != p.Encryption:
+		return ErrEncryption
+	case h.zip && !p.AllowZip:
+		return ErrCompressed
+	case h.wrapped.P2C > p.MaxIterations:
+		return ErrIterations
+	}
+	for _, name := range h.critical {
+		if p.Critical[name] == nil {
+			return ErrCritical
+		}
+	}
+	return nil
+}
+
+// find returns the key for a recipient. The algorithm of a header that passed
+// check is the policy's.
+func (h *params) find(keys jwk.Source) (*jwk.Key, error) {
+	key, err := keys.Find(h.KeyID, string(h.Algorithm))
+	if err != nil {
+		return nil, err
+	}
+	// A Source answers for this as well, but not every Source is ours.
+	if key == nil {
+		return nil, jwk.ErrUnknownKey
+	}
+	if !key.Accepts(string(h.Algorithm)) {
+		return nil, jwk.ErrAlgorithm
+	}
+	return key, nil
+}
+
+// open decrypts b for r, whose header has passed check.
+func (b *body) open(key *jwk.Key, p *Policy, r recipient) ([]byte, error) {
+	w := r.wrapped
+	var err error
+	if w.Key, err = wire.Decode(r.encryptedKey); err != nil {
+		return nil, malformed("encrypted key")
+	}
+	// RFC 7516, Section 5.2, step 10: where no key is encrypted, none may be there.
+	if key.Direct() && len(w.Key) != 0 {
+		return nil, malformed("encrypted key")
+	}
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	suite, _ := content.Lookup(string(p.Encryption))
+	if err := s.decode(b, suite); err != nil {
+		return nil, err
+	}
+	plaintext, err := s.open(key, p.Encryption, w)
+	if err != nil {
+		return nil, err
+	}
+	if r.zip {
+		if plaintext, err = inflate(plaintext); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range r.critical {
+		if err := p.Critical[name](r.Header, r.members[name].Clone()); err != nil {
+			return nil, err
+		}
+	}
+	return plaintext, nil
+}
+
+// open decrypts what is in s.
+func (s *scratch) open(key *jwk.Key, enc Encryption, w jwk.Wrapped) ([]byte, error) {
+	if key.Algorithm() == jwk.Dir {
+		plaintext, err := key.Open(enc, nil, s.sealed, s.aad)
+		switch {
+		case err == nil, errors.Is(err, jwk.ErrUse):
+			return plaintext, err
+		case errors.Is(err, jwk.ErrUnsupported): // a key for another enc
+			return nil, ErrEncryption
+		}
+		return nil, ErrDecrypt
+	}
+	cek, err := contentKey(key, enc, w)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(cek)
+	c, err := content.New(string(enc), cek)
+	if err != nil {
+		return nil, ErrDecrypt
+	}
+	plaintext, err := c.Open(nil, s.sealed, s.aad)
+	if err != nil {
+		return nil, ErrDecrypt
+	}
+	return plaintext, nil
+}
+
+// contentKey finds the content encryption key. Where none of the right size comes
+// out it returns a random one, with which nothing will open: neither errors nor
+// time tell a bad key from bad content (RFC 7516, Section 11.5).
+func contentKey(key *jwk.Key, enc Encryption, w jwk.Wrapped) (cek []byte, err error) {
+	if key.Direct() {
+		cek, err = key.AgreedKey(enc, w)
+	} else {
+		cek, err = key.UnwrapKey(w)
+	}
+	if errors.Is(err, jwk.ErrUse) || errors.Is(err, jwk.ErrNotPrivate) {
+		return nil, err
+	}
+	// RFC 7516, Section 5.2, step 10: the key has exactly the size of enc.
+	if err != nil || len(cek) != enc.KeySize() {
+		return freshKey(enc), nil
+	}
+	return cek, nil
+}
+
+func freshKey(enc Encryption) []byte {
+	cek := make([]byte, enc.KeySize())
+	rand.Read(cek) // never fails, see crypto/rand
+	return cek
+}
+
+// decode reads the content into s. IV and tag must have their exact sizes: else a
+// byte could be moved from one part to the next.
+func (s *scratch) decode(b *body, suite content.Suite) (err error) {
+	s.sealed = slices.Grow(s.sealed[:0], len(b.iv)+len(b.text)+len(b.tag))
+	if s.sealed, err = wire.AppendDecode(s.sealed, b.iv); err != nil {
+		return malformed("initialization vector")
+	}
+	sizeIV := len(s.sealed)
+	if s.sealed, err = wire.AppendDecode(s.sealed, b.text); err != nil {
+		return malformed("ciphertext")
+	}
+	end := len(s.sealed)
+	if s.sealed, err = wire.AppendDecode(s.sealed, b.tag); err != nil {
+		return malformed("authentication tag")
+	}
+	if sizeIV != suite.IV || len(s.sealed)-end != suite.Tag {
+		return ErrDecrypt
+	}
+	s.aad = append(s.aad[:0], b.protected...)
+	if b.aad != "" { // RFC 7516, Section 5.1, step 14
+		s.aad = append(append(s.aad, '.'), b.aad...)
+	}
+	return nil
+}

@@ -1,0 +1,401 @@
+package jwe
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+)
+
+// DecryptJSON opens a JWE in the flattened or the general JSON serialization (RFC
+// 7516, Section 7.2), as the first of its recipients for whom keys has a key and
+// for whom it opens. Errors are those of [Decrypt].
+//
+// The algorithms may stand in headers that are not protected: the policy pins them
+// wherever they stand. What changes the content ("zip"), and "crit", must be
+// protected, and no parameter may be in two headers.
+func DecryptJSON(keys jwk.Source, p Policy, data []byte) (*Message, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	d, err := parseDocument(data)
+	if err != nil {
+		return nil, err
+	}
+	found, err := d.candidates(keys, &p)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range found {
+		plaintext, openErr := d.open(c.key, &p, d.recipients[c.index])
+		if openErr == nil {
+			return d.message(c, plaintext)
+		}
+		// What says something about the key or the application is said; that
+		// another recipient's part does not open is no more than that.
+		if err = openErr; !errors.Is(err, ErrDecrypt) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// A document is a JWE in one of the JSON serializations.
+type document struct {
+	body
+	recipients []recipient
+}
+
+// A candidate is a recipient for whom we have a key.
+type candidate struct {
+	index int
+	key   *jwk.Key
+}
+
+func (d *document) message(c candidate, plaintext []byte) (*Message, error) {
+	m := &Message{header: d.recipients[c.index].safe, plaintext: plaintext, key: c.key, index: c.index}
+	if d.aad == "" {
+		return m, nil
+	}
+	var err error
+	m.aad, err = wire.Decode(d.aad)
+	return m, err
+}
+
+// candidates returns the recipients to try. All that is refused is refused here,
+// before the first operation with a key, and the sum of the work has a bound: each
+// recipient is one more operation that somebody else has ordered.
+func (d *document) candidates(keys jwk.Source, p *Policy) (found []candidate, err error) {
+	iterations := 0
+	err = ErrAlgorithm
+	for i, r := range d.recipients {
+		if checkErr := r.check(p); checkErr != nil {
+			if !errors.Is(checkErr, jwk.ErrAlgorithm) {
+				return nil, checkErr
+			}
+			continue // for somebody with another kind of key
+		}
+		key, findErr := r.find(keys)
+		if findErr != nil {
+			err = findErr
+			continue
+		}
+		found = append(found, candidate{i, key})
+		iterations += r.wrapped.P2C
+	}
+	switch {
+	case len(found) == 0:
+		return nil, d.explain(err)
+	case len(found) > maxAttempts:
+		return nil, malformed("too many recipients with the same key")
+	case iterations > p.MaxIterations:
+		return nil, ErrIterations
+	}
+	return found, nil
+}
+
+// explain gives the reason of the only recipient in its own words.
+func (d *document) explain(err error) error {
+	if len(d.recipients) == 1 && d.recipients[0].Algorithm == "RSA1_5" {
+		return errRSA15
+	}
+	return err
+}
+
+// documentJSON has the members of both serializations; unknown ones are passed
+// over (RFC 7516, Section 7.2).
+type documentJSON struct {
+	Protected    jsontext.Value  `json:"protected"`
+	Unprotected  jsontext.Value  `json:"unprotected"`
+	Recipients   *recipientsJSON `json:"recipients"`
+	Header       jsontext.Value  `json:"header"`
+	EncryptedKey jsontext.Value  `json:"encrypted_key"`
+	AAD          jsontext.Value  `json:"aad"`
+	IV           jsontext.Value  `json:"iv"`
+	Ciphertext   jsontext.Value  `json:"ciphertext"`
+	Tag          jsontext.Value  `json:"tag"`
+}
+
+type recipientJSON struct {
+	Header       jsontext.Value `json:"header"`
+	EncryptedKey jsontext.Value `json:"encrypted_key"`
+}
+
+// recipientsJSON is the array "recipients", of which no more than [MaxRecipients]
+// elements are read.
+type recipientsJSON []recipientJSON
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (r *recipientsJSON) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() != '[' {
+		return malformed("recipients")
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != ']' {
+		if len(*r) == MaxRecipients {
+			return malformed("too many recipients")
+		}
+		var one recipientJSON
+		if dec.PeekKind() != '{' {
+			return malformed("recipients")
+		}
+		if err := json.UnmarshalDecode(dec, &one); err != nil {
+			return err
+		}
+		*r = append(*r, one)
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+// parseDocument reads either serialization.
+func parseDocument(data []byte) (*document, error) {
+	if len(data) > MaxToken {
+		return nil, malformed("too large")
+	}
+	var w documentJSON
+	if err := wire.Unmarshal(data, &w); err != nil || bytes.HasPrefix(bytes.TrimSpace(data), []byte("null")) {
+		return nil, malformed("not a JWE in JSON")
+	}
+	d := new(document)
+	for _, f := range []struct {
+		name  string
+		value jsontext.Value
+		to    *string
+	}{
+		{"protected", w.Protected, &d.body.protected}, {"aad", w.AAD, &d.aad}, {"iv", w.IV, &d.iv},
+		{"ciphertext", w.Ciphertext, &d.text}, {"tag", w.Tag, &d.tag},
+	} {
+		if err := readString(f.name, f.value, f.to); err != nil {
+			return nil, err
+		}
+	}
+	if w.Ciphertext == nil || w.Protected != nil && d.body.protected == "" {
+		return nil, malformed("protected or ciphertext")
+	}
+	if _, err := wire.Decode(d.aad); err != nil {
+		return nil, malformed("aad")
+	}
+	list := []recipientJSON{{w.Header, w.EncryptedKey}}
+	if w.Recipients != nil {
+		if w.Header != nil || w.EncryptedKey != nil || len(*w.Recipients) == 0 {
+			return nil, malformed("recipients")
+		}
+		list = *w.Recipients
+	}
+	return d, d.read(list, w.Unprotected)
+}
+
+// readString reads a member that is a string; absent, it stays empty.
+func readString(name string, value jsontext.Value, to *string) error {
+	if value == nil {
+		return nil
+	}
+	s, err := members{name: value}.text(name)
+	*to = s
+	return err
+}
+
+// read makes the JOSE header of each recipient.
+func (d *document) read(list []recipientJSON, unprotected jsontext.Value) error {
+	var protected, shared members
+	if d.body.protected != "" {
+		data, err := decodeHeader(d.body.protected)
+		if err != nil {
+			return err
+		}
+		if protected, err = parseMembers(data); err != nil {
+			return err
+		}
+	}
+	if unprotected != nil {
+		var err error
+		if shared, err = parseMembers(unprotected); err != nil {
+			return err
+		}
+	}
+	for _, one := range list {
+		r, err := readRecipient(one, protected, shared)
+		if err != nil {
+			return err
+		}
+		d.recipients = append(d.recipients, r)
+	}
+	return d.agree()
+}
+
+// agree checks what must be the same for all recipients (RFC 7516, Section
+// 7.2.1), and that a key that is not wrapped has one holder.
+func (d *document) agree() error {
+	if len(d.recipients) == 1 {
+		return nil
+	}
+	for _, r := range d.recipients {
+		if r.Encryption != d.recipients[0].Encryption {
+			return malformed("recipients with different enc")
+		}
+		if r.Algorithm == jwk.Dir || r.Algorithm == jwk.ECDHES {
+			return malformed("direct encryption for several recipients")
+		}
+	}
+	return nil
+}
+
+// readRecipient unites the headers of one recipient, in which no parameter may
+// stand twice (RFC 7516, Section 7.2.1).
+func readRecipient(one recipientJSON, protected, shared members) (r recipient, err error) {
+	if err := readString("encrypted_key", one.EncryptedKey, &r.encryptedKey); err != nil {
+		return r, err
+	}
+	var own members
+	if one.Header != nil {
+		if own, err = parseMembers(one.Header); err != nil {
+			return r, err
+		}
+	}
+	all := make(members, len(protected)+len(shared)+len(own))
+	for _, part := range []members{protected, shared, own} {
+		for name, value := range part {
+			if _, twice := all[name]; twice {
+				return r, malformed("parameter in two headers")
+			}
+			all[name] = value
+		}
+	}
+	for _, name := range []string{"zip", "crit"} {
+		if all[name] != nil && protected[name] == nil {
+			return r, malformed(name + " is not protected")
+		}
+	}
+	r.params = new(params)
+	if err := r.read(all); err != nil {
+		return r, err
+	}
+	if err := r.protect(protected); err != nil {
+		return r, err
+	}
+	r.safe, err = protectedPart(protected, r.members)
+	return r, err
+}
+
+// protectedPart is the protected header by itself.
+func protectedPart(protected, unknown members) (Header, error) {
+	var p params
+	err := p.fields(protected)
+	p.Header.members = unknown
+	return p.Header, err
+}
+
+// EncryptJSON returns plaintext in the JSON serialization for the keys of the
+// recipients: flattened for one, with everything protected, and else general. The
+// aad is protected and not secret; empty is none. Recipients of one message must
+// agree on everything in their headers but "alg", "kid" and what belongs to the
+// key; a key for [jwk.Dir] or [jwk.ECDHES] stands alone. The errors are those of
+// [Encrypter.Encrypt].
+func EncryptJSON(plaintext, aad []byte, recipients ...*Encrypter) ([]byte, error) {
+	if err := checkRecipients(recipients); err != nil {
+		return nil, err
+	}
+	if len(plaintext)+len(aad) > MaxToken {
+		return nil, errTooLarge
+	}
+	if len(recipients) == 1 {
+		return recipients[0].flattened(plaintext, aad)
+	}
+	return general(plaintext, aad, recipients)
+}
+
+func checkRecipients(recipients []*Encrypter) error {
+	if len(recipients) == 0 || len(recipients) > MaxRecipients {
+		return errors.New("jwe: no recipients, or too many")
+	}
+	for _, e := range recipients {
+		switch {
+		case e == nil:
+			return errors.New("jwe: nil recipient")
+		case len(recipients) > 1 && e.key.Direct():
+			return errors.New("jwe: a key that is not wrapped is for one recipient")
+		case !bytes.Equal(e.shared, recipients[0].shared):
+			return errors.New("jwe: recipients whose headers differ")
+		}
+	}
+	return nil
+}
+
+// flattened makes the serialization of RFC 7516, Section 7.2.2.
+func (e *Encrypter) flattened(plaintext, aad []byte) ([]byte, error) {
+	w, cek, err := e.newKey()
+	if err != nil {
+		return nil, err
+	}
+	header, err := e.appendHeader(nil, w)
+	if err != nil {
+		return nil, err
+	}
+	out := appendEncoded([]byte{'{'}, "protected", nil, header)
+	if len(w.Key) > 0 {
+		out = appendEncoded(out, "encrypted_key", w.Key, nil)
+	}
+	return e.appendContent(out, cek, plaintext, header, aad)
+}
+
+// general makes the serialization of RFC 7516, Section 7.2.1.
+func general(plaintext, aad []byte, recipients []*Encrypter) ([]byte, error) {
+	first := recipients[0]
+	header := wire.AppendEncode(nil, append(append([]byte{'{'}, first.shared...), '}'))
+	out := appendEncoded([]byte{'{'}, "protected", nil, header)
+	cek := freshKey(first.header.Encryption)
+	out = append(appendName(out, "recipients"), '[')
+	for i, e := range recipients {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		w, err := e.key.WrapKey(cek, e.wrap)
+		if err != nil {
+			return nil, err
+		}
+		own := append(appendWrapped(append([]byte{'{'}, e.own...), w), '}')
+		if len(own) > MaxHeader {
+			return nil, errTooLarge
+		}
+		out = append(appendName(append(out, '{'), "header"), own...)
+		out = append(appendEncoded(out, "encrypted_key", w.Key, nil), '}')
+	}
+	return first.appendContent(append(out, ']'), cek, plaintext, header, aad)
+}
+
+// appendContent encrypts plaintext and ends the object.
+func (e *Encrypter) appendContent(out, cek, plaintext, header, aad []byte) ([]byte, error) {
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	s.aad = append(s.aad[:0], header...)
+	if len(aad) > 0 {
+		s.aad = wire.AppendEncode(append(s.aad, '.'), aad)
+		out = appendEncoded(out, "aad", aad, nil)
+	}
+	if err := e.seal(s, cek, plaintext, s.aad); err != nil {
+		return nil, err
+	}
+	iv, text, tag := e.suite.Split(s.sealed)
+	out = appendEncoded(out, "iv", iv, nil)
+	out = appendEncoded(out, "ciphertext", text, nil)
+	out = append(appendEncoded(out, "tag", tag, nil), '}')
+	if len(out) > MaxToken {
+		return nil, errTooLarge
+	}
+	return out, nil
+}
+
+// appendEncoded appends a member: value in base64url, then what is encoded
+// already.
+func appendEncoded(out []byte, name string, value, encoded []byte) []byte {
+	out = append(appendName(out, name), '"')
+	out = append(wire.AppendEncode(out, value), encoded...)
+	return append(out, '"')
+}
