@@ -34,7 +34,8 @@ var agreementCurves = map[string]*agreementCurve{
 	crvX25519: {ktyOKP, crvX25519, ecdh.X25519(), 32},
 }
 
-// An ecdhKey is a key for ECDH-ES, with or without key wrapping.
+// An ecdhKey is a key for ECDH-ES, with or without key wrapping, or the numbers
+// of one for HPKE.
 type ecdhKey struct {
 	encryptOnly
 	*agreementCurve
@@ -62,7 +63,7 @@ func newECDH(info algorithmInfo, kty, crv string, x, y, d []byte) (material, err
 		return nil, ErrWeakKey
 	}
 	if d == nil {
-		return k, nil
+		return k.forAlgorithm(info)
 	}
 	// Refuses lengths other than that of the curve and, but for X25519, numbers
 	// outside 1..n-1.
@@ -71,6 +72,14 @@ func newECDH(info algorithmInfo, kty, crv string, x, y, d []byte) (material, err
 	}
 	if !k.priv.PublicKey().Equal(pub) {
 		return nil, malformed("d does not belong to the public key")
+	}
+	return k.forAlgorithm(info)
+}
+
+// forAlgorithm returns the material that uses k as the algorithm says.
+func (k *ecdhKey) forAlgorithm(info algorithmInfo) (material, error) {
+	if info.family == familyHPKE {
+		return newHPKE(info, k)
 	}
 	return k, nil
 }

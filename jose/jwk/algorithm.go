@@ -86,6 +86,7 @@ const (
 	familyExtension
 	familyOAEP
 	familyECDH
+	familyHPKE
 	familyAESKW
 	familyGCMKW
 	familyDirect
@@ -94,16 +95,17 @@ const (
 
 // An algorithmInfo is a row of the table of algorithms.
 type algorithmInfo struct {
-	family    family
-	kty       string // "" for ECDH-ES: EC or OKP, the curve decides
-	hash      crypto.Hash
-	crv       string
-	params    mldsa.Parameters // of ML-DSA
-	extension *Extension       // of familyExtension
-	wraps     bool             // for encryption; false: signs
-	size      int              // bytes of the key-encryption key; 0 where there is none of fixed size
-	enc       Encryption       // of a key for Dir, if it is for one only
-	alg       Algorithm        // the name; only from Params.algorithm
+	family     family
+	kty        string // "" for ECDH-ES: EC or OKP, the curve decides
+	hash       crypto.Hash
+	crv        string
+	params     mldsa.Parameters // of ML-DSA
+	extension  *Extension       // of familyExtension
+	wraps      bool             // for encryption; false: signs
+	size       int              // bytes of the key-encryption key; 0 where there is none of fixed size
+	enc        Encryption       // of a key for Dir, if it is for one only
+	integrated bool             // HPKE without a content encryption key
+	alg        Algorithm        // the name; only from Params.algorithm
 }
 
 // algorithms is every algorithm there is. What has no row does not exist.
@@ -144,6 +146,19 @@ var algorithms = map[Algorithm]algorithmInfo{
 	A192GCMKW: {family: familyGCMKW, kty: ktyOct, size: 24, wraps: true},
 	A256GCMKW: {family: familyGCMKW, kty: ktyOct, size: 32, wraps: true},
 
+	"HPKE-0":    {family: familyHPKE, kty: ktyEC, crv: "P-256", wraps: true, integrated: true},
+	"HPKE-1":    {family: familyHPKE, kty: ktyEC, crv: "P-384", wraps: true, integrated: true},
+	"HPKE-2":    {family: familyHPKE, kty: ktyEC, crv: "P-521", wraps: true, integrated: true},
+	"HPKE-3":    {family: familyHPKE, kty: ktyOKP, crv: crvX25519, wraps: true, integrated: true},
+	"HPKE-4":    {family: familyHPKE, kty: ktyOKP, crv: crvX25519, wraps: true, integrated: true},
+	"HPKE-7":    {family: familyHPKE, kty: ktyEC, crv: "P-256", wraps: true, integrated: true},
+	"HPKE-0-KE": {family: familyHPKE, kty: ktyEC, crv: "P-256", wraps: true},
+	"HPKE-1-KE": {family: familyHPKE, kty: ktyEC, crv: "P-384", wraps: true},
+	"HPKE-2-KE": {family: familyHPKE, kty: ktyEC, crv: "P-521", wraps: true},
+	"HPKE-3-KE": {family: familyHPKE, kty: ktyOKP, crv: crvX25519, wraps: true},
+	"HPKE-4-KE": {family: familyHPKE, kty: ktyOKP, crv: crvX25519, wraps: true},
+	"HPKE-7-KE": {family: familyHPKE, kty: ktyEC, crv: "P-256", wraps: true},
+
 	Dir: {family: familyDirect, kty: ktyOct, wraps: true},
 
 	PBES2HS256A128KW: {family: familyPBES2, kty: ktyOct, hash: crypto.SHA256, size: 16, wraps: true},
@@ -162,6 +177,11 @@ var curves = map[string]struct {
 	"P-256": {elliptic.P256(), ES256},
 	"P-384": {elliptic.P384(), ES384},
 	"P-521": {elliptic.P521(), ES512},
+}
+
+// agrees reports whether keys of info are for key agreement in some form.
+func (info algorithmInfo) agrees() bool {
+	return info.family == familyECDH || info.family == familyHPKE
 }
 
 // sameKey reports whether a and b are two names under which one key may be

@@ -34,6 +34,9 @@ type Wrapped struct {
 	APU, APV []byte         // ECDH-ES; may be empty
 	P2S      []byte         // PBES2, the salt, Section 4.8.1
 	P2C      int            // PBES2, the number of iterations
+	EK       []byte         // HPKE, the encapsulated secret
+
+	Encryption Encryption // HPKE: the "enc" of the message, to which the key is tied
 }
 
 // WrapParams are what a sender may choose. The zero value is right for nearly
@@ -41,6 +44,8 @@ type Wrapped struct {
 type WrapParams struct {
 	APU, APV   []byte // ECDH-ES: names of the parties, which enter the key (RFC 7518, Section 4.6.1)
 	Iterations int    // PBES2; default [DefaultIterations] of the algorithm
+
+	Encryption Encryption // HPKE: the "enc" of the message; required
 }
 
 // encryption completes the row of an algorithm of this package by what p says.
@@ -66,8 +71,9 @@ type wrapper interface {
 }
 
 // Direct reports whether a content encryption key is never wrapped by k but
-// follows from it: k is for [Dir] or [ECDHES]. A message has then one recipient.
-func (k *Key) Direct() bool { return k.alg == Dir || k.alg == ECDHES }
+// follows from it: k is for [Dir], [ECDHES] or an algorithm that is [Algorithm.Integrated]. A
+// message has then one recipient.
+func (k *Key) Direct() bool { return k.alg == Dir || k.alg == ECDHES || k.info.integrated }
 
 // Fixed reports whether nothing that a message carries for k in its header
 // changes from one message to the next.
@@ -76,7 +82,7 @@ func (k *Key) Fixed() bool {
 	case familyOAEP, familyAESKW, familyDirect:
 		return true
 	}
-	return false
+	return k.info.integrated
 }
 
 // CanEncrypt returns nil for a key that encrypts, [ErrUse] for one that does not:
@@ -189,7 +195,7 @@ func (k *Key) Open(enc Encryption, dst, sealed, aad []byte) ([]byte, error) {
 // there was never settled: it is usually empty.
 func (k *Key) mayEncrypt() bool {
 	switch k.info.family {
-	case familyECDH:
+	case familyECDH, familyHPKE:
 		return true
 	case familyPBES2:
 		return k.ops.allow(opWrap, opEncrypt, opDeriveKey, opDeriveBits)
@@ -204,7 +210,7 @@ func (k *Key) mayDecrypt() bool {
 	switch k.info.family {
 	case familyECDH:
 		return k.ops.allow(opDeriveKey, opDeriveBits)
-	case familyPBES2:
+	case familyPBES2, familyHPKE:
 		return k.ops.allow(opUnwrap, opDecrypt, opDeriveKey, opDeriveBits)
 	default:
 		return k.ops.allow(opUnwrap, opDecrypt)

@@ -41,6 +41,8 @@ func generate(info algorithmInfo, crv string) (any, error) {
 		return ecdsa.GenerateKey(curves[info.crv].curve, rand.Reader)
 	case familyECDH:
 		return generateECDH(crv)
+	case familyHPKE:
+		return generateECDH(info.crv)
 	case familyEd25519:
 		_, priv, err := ed25519.GenerateKey(rand.Reader)
 		return priv, err
@@ -105,22 +107,22 @@ func newMaterial(key any, info algorithmInfo) (material, error) {
 			return fromRSA(info, &key.PublicKey, key)
 		}
 	case *ecdh.PublicKey:
-		if key != nil && info.family == familyECDH {
+		if key != nil && info.agrees() {
 			return newECDHFrom(info, key, nil)
 		}
 	case *ecdh.PrivateKey:
-		if key != nil && info.family == familyECDH {
+		if key != nil && info.agrees() {
 			return newECDHFrom(info, nil, key)
 		}
 	case *ecdsa.PublicKey:
-		if key != nil && info.family == familyECDH {
+		if key != nil && info.agrees() {
 			return agreeingPublic(info, key)
 		}
 		if key != nil && onCurve(info, key.Curve) {
 			return fromEC(info, key, nil)
 		}
 	case *ecdsa.PrivateKey:
-		if key != nil && info.family == familyECDH {
+		if key != nil && info.agrees() {
 			return agreeingPrivate(info, key)
 		}
 		if key != nil && onCurve(info, key.Curve) {

@@ -43,7 +43,7 @@ func (info algorithmInfo) able() operations {
 		return direct
 	case info.family == familyECDH:
 		return agreeing
-	case info.family == familyPBES2:
+	case info.family == familyPBES2 || info.family == familyHPKE:
 		return passwords
 	default:
 		return wrapping
@@ -76,7 +76,7 @@ func (ops operations) check(info algorithmInfo, private bool) error {
 		}
 	}
 	switch {
-	case !private && info.family == familyECDH: // there is no operation for it: often an empty list
+	case !private && info.agrees(): // there is no operation for it: often an empty list
 	case !ops.allow(able...):
 		return fmt.Errorf("%w: key_ops against alg", ErrUse)
 	case !private && !ops.allow(opVerify, opEncrypt, opWrap):

@@ -171,14 +171,14 @@ func (j object) material(info algorithmInfo) (material, error) {
 	if err != nil {
 		return nil, err
 	}
-	if crv != info.crv && info.family != familyECDH {
+	if info.crv != "" && crv != info.crv {
 		return nil, fmt.Errorf("%w: crv against alg", ErrAlgorithm)
 	}
 	var x, y, d []byte
 	if err := j.read(encoded{"x", &x}, encoded{"y", &y}, encoded{"d", &d}); err != nil {
 		return nil, err
 	}
-	if info.family == familyECDH {
+	if info.agrees() {
 		return newECDH(info, info.kty, crv, x, y, d)
 	}
 	if info.kty == ktyEC {
