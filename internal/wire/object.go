@@ -8,7 +8,8 @@ import (
 // in the order of the text, whose memory they share. The zero Object is ready
 // for [Object.Parse]. It needs no memory of its own up to [fewMembers] members.
 type Object struct {
-	text    string
+	text    string // all of it
+	span    string // from bracket to bracket
 	n       int
 	few     [fewMembers]Member
 	more    []Member
@@ -45,6 +46,7 @@ func (o *Object) Parse(text string) error {
 		s.fail(i, reasonKind)
 		return s.err()
 	}
+	opening := i
 	for more := s.first(&i); more; more = s.next(&i) {
 		start := i
 		name, begin := s.name(i)
@@ -64,11 +66,11 @@ func (o *Object) Parse(text string) error {
 	if i < 0 {
 		return s.err()
 	}
+	o.text, o.span = text, text[opening:i]
 	if i = s.space(i); i != len(text) {
 		s.fail(i, reasonMalformed)
 		return s.err()
 	}
-	o.text = text
 	return nil
 }
 
@@ -191,4 +193,74 @@ func unquote(text string, plain bool) string {
 	}
 	b, _ := jsontext.AppendUnquote(nil, text)
 	return string(b)
+}
+
+// Strings returns the elements of an array, all of which have to be strings.
+func (v Value) Strings() (list []string, ok bool) {
+	if v.Kind() != '[' {
+		return nil, false
+	}
+	list = make([]string, v.count())
+	elements := v.elements()
+	for i := range list {
+		e, _ := elements.next()
+		if list[i], ok = e.Unquote(); !ok {
+			return nil, false
+		}
+	}
+	return list, true
+}
+
+// elements are the elements of an array that has been checked, one by one.
+type elements struct {
+	scanner
+	i int // behind the last one, or behind the bracket that opens
+}
+
+func (v Value) elements() elements { return elements{scanner{text: v.text}, 1} }
+
+func (e *elements) next() (v Value, ok bool) {
+	i := e.space(e.i)
+	if e.at(i) == ',' {
+		i = e.space(i + 1)
+	}
+	if e.at(i) == ']' {
+		return Value{}, false
+	}
+	end, plain := e.value(i, 0)
+	e.i = end
+	return Value{e.text[i:end], plain}, true
+}
+
+// count returns how many elements an array has.
+func (v Value) count() (n int) {
+	elements := v.elements()
+	for {
+		if _, more := elements.next(); !more {
+			return n
+		}
+		n++
+	}
+}
+
+// members are the members of an object that has been checked, one by one.
+type members struct {
+	scanner
+	i int // behind the last one, or behind the bracket that opens
+}
+
+func (v Value) members() members { return members{scanner{text: v.text}, 1} }
+
+func (m *members) next() (name string, v Value, ok bool) {
+	i := m.space(m.i)
+	if m.at(i) == ',' {
+		i = m.space(i + 1)
+	}
+	if m.at(i) == '}' {
+		return "", Value{}, false
+	}
+	name, i = m.name(i)
+	end, plain := m.value(i, 0)
+	m.i = end
+	return name, Value{m.text[i:end], plain}, true
 }
