@@ -28,7 +28,7 @@ type Policy struct {
 
 	Algorithms []jwk.Algorithm // names that "alg" may have; default: whatever the key is for
 	Leeway     time.Duration   // difference of clocks forgiven, once each way; default 60 s, at most MaxLeeway, NoLeeway is zero
-	MaxLife    time.Duration   // longest time from "iat" to "exp", or to now where the profile needs no "exp"; default 24 h
+	MaxLife    time.Duration   // longest time from "iat" to "exp", or from "iat" to now where Profile needs no "exp"; default 24 h
 	MaxToken   int             // longest token, in bytes; default jws.MaxToken, and never more
 
 	InsecureSkipIssuer   bool // accept every "iss" and none; Issuer must be empty
@@ -139,8 +139,8 @@ func (p *Policy) checkBegun(c *claimSet, now time.Time) error {
 	if c.IssuedAt.After(latest) {
 		return &NotYetError{"iat", c.IssuedAt}
 	}
-	if c.Expiry.IsZero() {
-		return nil // what it begins with is all that is known of it: see end
+	if p.kind.lasting {
+		return nil // however far off its end is said to be: see end
 	}
 	// "iat" is optional in RFC 7519. Without it a token is taken to be as young
 	// as it can be.
@@ -154,12 +154,16 @@ func (p *Policy) checkBegun(c *claimSet, now time.Time) error {
 	return nil
 }
 
-// end is the moment up to which a token is good. One without "exp", which only a
-// profile with a required "iat" lets through, is good for the longest life
-// allowed.
+// end is the moment up to which a token is good. Where a profile can do without
+// "exp" it counts if it is there, but a token is never older than the longest
+// life allowed.
 func (p *Policy) end(c *claimSet) time.Time {
-	if c.Expiry.IsZero() {
-		return c.IssuedAt.Add(p.MaxLife)
+	if !p.kind.lasting {
+		return c.Expiry
+	}
+	oldest := c.IssuedAt.Add(p.MaxLife)
+	if c.Expiry.IsZero() || oldest.Before(c.Expiry) {
+		return oldest
 	}
 	return c.Expiry
 }

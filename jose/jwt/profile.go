@@ -235,10 +235,14 @@ func (ClientAssertion) check(_ Policy, _ jws.Header, c *claimSet, _ time.Time) e
 	return nil
 }
 
+// maxTTL is the largest "ttl", in seconds: beyond it is no caching but neglect.
+const maxTTL = 366 * 24 * 60 * 60
+
 // StatusListToken is the profile of draft-ietf-oauth-status-list, Section 5.1:
 // "sub" is the URI under which the list was asked for, "iat" and "status_list"
-// are there, and "ttl" is a positive number if it is. Without "exp" it is good
-// for the MaxLife of the policy. Package oauth/statuslist reads the list.
+// are there, and "ttl", if it is there, is above 0 and at most 366 days. It is
+// good up to "exp" if it is there, and for the MaxLife of the policy from "iat" on
+// at most. Package oauth/statuslist reads the list.
 type StatusListToken struct {
 	URI string // what "sub" must be: that of the token whose status is asked for; required
 }
@@ -261,8 +265,8 @@ func (s StatusListToken) check(_ Policy, _ jws.Header, c *claimSet, _ time.Time)
 		return nil
 	}
 	var seconds float64
-	if ttl.Kind() != '0' || wire.Unmarshal(ttl, &seconds) != nil || seconds <= 0 {
-		return &ClaimError{"ttl", "is not a positive number"}
+	if ttl.Kind() != '0' || wire.Unmarshal(ttl, &seconds) != nil || seconds <= 0 || seconds > maxTTL {
+		return &ClaimError{"ttl", "is not a positive number of seconds of at most 366 days"}
 	}
 	return nil
 }

@@ -272,10 +272,17 @@ func TestTokensWithoutExpiry(t *testing.T) {
 		limited := key.WithLimits(jwk.Limits{MaxLife: time.Hour})
 		refuseClaim(t, p, limited, "exp", aged(0))
 	}
-	// "exp" counts where it is there.
+	// "exp" counts where it is there, and makes no token older.
 	k := kindOf(t, "status list token")
+	p := k.policy()
+	p.MaxLife = time.Hour
 	var expired *jwt.ExpiredError
-	if err := refuse(t, k.policy(), key, k.mint(t, key, k.types[0], k.claims.with("exp", unix(now.Add(-time.Hour))))); !errors.As(err, &expired) {
+	if err := refuse(t, p, key, k.mint(t, key, k.types[0], k.claims.with("exp", unix(now.Add(-time.Hour))))); !errors.As(err, &expired) {
+		t.Error(err)
+	}
+	years := k.claims.with("exp", unix(now.Add(10_000*time.Hour)))
+	accept(t, p, key, k.mint(t, key, k.types[0], years))
+	if err := refuse(t, p, key, k.mint(t, key, k.types[0], years.with("iat", unix(now.Add(-2*time.Hour))))); !errors.As(err, &expired) {
 		t.Error(err)
 	}
 }
@@ -382,7 +389,8 @@ func TestThreat118ProfilesKeepEveryCheck(t *testing.T) {
 		refuse(t, k.policy(), key, mint(k.claims.with("nbf", unix(now.Add(time.Hour)))))
 		refuse(t, k.policy(), key, mint(k.claims.with("iat", unix(now.Add(time.Hour)))))
 		refuse(t, k.policy(), key, mint(k.claims.with("exp", unix(now.Add(-time.Hour)))))
-		refuse(t, k.policy(), key, mint(k.claims.with("exp", unix(now.Add(100*time.Hour)))))
+		life := k.claims.with("iat", unix(now.Add(-25*time.Hour))).with("exp", unix(now.Add(time.Minute)))
+		refuse(t, k.policy(), key, mint(life))
 		refuse(t, k.policy(), newKey(t, jwk.HS256), mint(k.claims))
 		p := k.policy()
 		p.Algorithms = []jwk.Algorithm{jwk.ES256}
