@@ -47,6 +47,7 @@ const (
 	ReasonWeakKey     Reason = "weak_key"    //
 	ReasonNotPrivate  Reason = "not_private" // a public key cannot sign
 	ReasonPrivate     Reason = "private"     // a private or symmetric key where a public one belongs
+	ReasonNotAllowed  Reason = "not_allowed" // a policy has to ask for it: compression, PBES2
 	ReasonDuplicate   Reason = "duplicate"   // two keys with one "kid"
 	ReasonBadSeal     Reason = "bad_seal"    // the signature does not verify, or the ciphertext does not open
 	ReasonMissing     Reason = "missing"     // the claim
@@ -117,6 +118,8 @@ func explainClaim(c *ClaimError) Explanation {
 		e.Reason, e.Hint = ReasonWrongType, "the issuer does not follow RFC 7519 or the token's profile here"
 	}
 	switch {
+	case c.Claim == "jwk":
+		e.Stage = StageHeader
 	case c.Claim == "typ":
 		e.Stage, e.Hint = StageHeader, "this is another kind of token: send the one that is asked for here, or correct the policy"
 	case e.Reason != ReasonMismatch:
@@ -145,6 +148,10 @@ var explanations = []Explanation{
 	{err: jwk.ErrNotStreamable, Stage: StageForm, Reason: ReasonTooLarge, Hint: "take an algorithm that hashes first, such as ES256"},
 	{err: jws.ErrMalformed, Stage: StageForm, Reason: ReasonMalformed, Hint: "check that it is the whole token and nothing else: no quotation marks, no line ends, no Bearer"},
 
+	{err: jwe.ErrCritical, Stage: StageHeader, Reason: ReasonCritical, Hint: "the token must not be read by programs that do not know this extension"},
+	{err: jwe.ErrCompressed, Stage: StageHeader, Reason: ReasonNotAllowed, Hint: "see Policy.AllowZip of package jwe"},
+	{err: jwe.ErrIterations, Stage: StageHeader, Reason: ReasonNotAllowed, Hint: "see Policy.MaxIterations of package jwe"},
+	{err: jwe.ErrAlgorithm, Stage: StageHeader, Reason: ReasonAlgorithm, Hint: "the policy names one algorithm of key management, and the token another"},
 	{err: jwe.ErrMalformed, Stage: StageForm, Reason: ReasonMalformed, Hint: "check that it is the whole token and nothing else: no quotation marks, no line ends"},
 	{err: jwe.ErrEncryption, Stage: StageHeader, Reason: ReasonAlgorithm, Hint: "the policy names one content encryption, and the token another"},
 	{err: jwe.ErrDecrypt, Stage: StageDecryption, Reason: ReasonBadSeal, Hint: "the token was changed, or is for another key"},

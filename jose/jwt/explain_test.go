@@ -24,6 +24,10 @@ import (
 // exported has a value of every error that the packages export, by the name that
 // it has in their source.
 var exported = map[string]error{
+	"jwe.ErrAlgorithm":     jwe.ErrAlgorithm,
+	"jwe.ErrCompressed":    jwe.ErrCompressed,
+	"jwe.ErrCritical":      jwe.ErrCritical,
+	"jwe.ErrIterations":    jwe.ErrIterations,
 	"jwe.ErrDecrypt":       jwe.ErrDecrypt,
 	"jwe.ErrEncryption":    jwe.ErrEncryption,
 	"jwe.ErrMalformed":     jwe.ErrMalformed,
