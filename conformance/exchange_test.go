@@ -74,6 +74,13 @@ func (x exchange) refuses(to library, read request) error {
 	if len(bad) == 0 {
 		return errors.New("nothing to tamper with")
 	}
+	if read.Payload != "" {
+		changed := read
+		changed.Payload = encode(message + " ")
+		if _, err := to.ask(changed); err == nil {
+			return errors.New("another payload: accepted")
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(bad)) {
 		changed := read
 		changed.Token = bad[name]

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/conformance"
 	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwe"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 )
@@ -183,6 +184,7 @@ type rfcVector struct {
 	Key        json.RawMessage
 	PrivateKey json.RawMessage `json:"private_key"`
 	Alg        jwk.Algorithm
+	Enc        jwe.Encryption
 	Expect     string
 	Payload    string `json:"payload_b64u"`
 	Detached   string `json:"detached_payload"`

@@ -1,6 +1,8 @@
 package conformance_test
 
 import (
+	"strings"
+
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
@@ -37,17 +39,36 @@ func ourSign(r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	signer, err := jws.NewSigner(keys[0], jws.Header{Algorithm: jwk.Algorithm(r.Alg)})
-	if err != nil {
-		return answer{}, err
+	header := jws.Header{Algorithm: jwk.Algorithm(r.Alg)}
+	if strings.HasPrefix(r.Form, "unencoded") {
+		header = header.WithUnencoded()
 	}
-	payload := decoded(r.Payload)
-	switch r.Form {
+	var signers []*jws.Signer
+	for _, key := range keys {
+		s, err := jws.NewSigner(key, header)
+		if err != nil {
+			return answer{}, err
+		}
+		signers = append(signers, s)
+	}
+	token, err := signForm(r.Form, decoded(r.Payload), signers)
+	return answer{Token: token}, err
+}
+
+func signForm(form string, payload []byte, signers []*jws.Signer) (string, error) {
+	var doc []byte
+	var err error
+	switch form {
 	case "compact":
-		token, err := signer.Sign(payload)
-		return answer{Token: token}, err
+		return signers[0].Sign(payload)
+	case "detached", "unencoded":
+		return signers[0].SignDetached(payload)
+	case "general":
+		doc, err = jws.SignJSON(payload, signers...)
+	default:
+		doc, err = signers[0].SignFlattened(payload)
 	}
-	return answer{}, errUnsupported
+	return string(doc), err
 }
 
 func ourVerify(r request) (answer, error) {
@@ -55,13 +76,10 @@ func ourVerify(r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	switch r.Form {
-	case "compact":
-		m, err := jws.Verify(keys[0], r.Token)
-		if err != nil {
-			return answer{}, err
-		}
-		return answer{Payload: wire.Encode(m.Payload())}, nil
+	s := signed{r.Token, decoded(r.Payload), jws.Options{Unencoded: strings.HasPrefix(r.Form, "unencoded")}}
+	m, err := s.verify(keys[0])
+	if err != nil {
+		return answer{}, err
 	}
-	return answer{}, errUnsupported
+	return answer{Payload: wire.Encode(m.Payload())}, nil
 }

@@ -193,6 +193,8 @@ func (l *latchset) ask(r request) (answer, error) {
 	return do(r)
 }
 
+// supports looks at algorithms, types of keys and forms. The command writes public
+// keys only, and so nothing of a secret.
 func (l *latchset) supports(r request) bool {
 	for _, alg := range []string{r.Alg, r.Enc, r.KeyAlg} {
 		if alg != "" && !slices.Contains(l.algorithms, alg) {
@@ -205,7 +207,7 @@ func (l *latchset) supports(r request) bool {
 			return false
 		}
 	}
-	return r.Op != "pem" && r.Type != "OKP" && r.Type != "AKP" && !strings.HasPrefix(r.Form, "unencoded")
+	return r.Op != "pem" && !(r.Op == "jwk" && r.Type == "oct") && r.Type != "OKP" && r.Type != "AKP" && !strings.HasPrefix(r.Form, "unencoded")
 }
 
 // The command does not tell its version: Debian does.

@@ -1,9 +1,11 @@
 package conformance_test
 
 import (
+	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"strings"
@@ -33,6 +35,7 @@ func TestPeers(t *testing.T) {
 	r := &report{peers: startPeers(t)}
 	keys := newKeys(t)
 	r.signatures(t, keys)
+	r.keys(t, keys)
 	r.compare(t)
 }
 
@@ -95,6 +98,24 @@ func (k *keys) pair(t *testing.T, p jwk.Params, i int) pair {
 	return pairOf(t, key)
 }
 
+// curve returns a key for alg, on the curve where alg leaves that open.
+func (k *keys) curve(t *testing.T, alg jwk.Algorithm, curve string) *jwk.Key {
+	t.Helper()
+	p := jwk.Params{Algorithm: alg, KeyID: string(alg)}
+	key, err := k.make(p, 0)
+	if strings.HasPrefix(string(alg), "ECDH") {
+		agreement := map[string]ecdh.Curve{"P-256": ecdh.P256(), "P-384": ecdh.P384(), "P-521": ecdh.P521(), "X25519": ecdh.X25519()}[curve]
+		var priv *ecdh.PrivateKey
+		if priv, err = agreement.GenerateKey(rand.Reader); err == nil {
+			key, err = jwk.New(priv, p)
+		}
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", alg, err)
+	}
+	return key
+}
+
 func (k *keys) make(p jwk.Params, i int) (*jwk.Key, error) {
 	if strings.HasPrefix(string(p.Algorithm), "R") || strings.HasPrefix(string(p.Algorithm), "PS") {
 		return jwk.New(k.rsa[i], p)
@@ -124,7 +145,7 @@ const message = `{"amount":"$.02","to":"Zoë"}`
 
 // signatureForms are the serializations of RFC 7515, Section 7, detached as in
 // its Appendix F, and those of RFC 7797.
-var signatureForms = []string{"compact"}
+var signatureForms = []string{"compact", "flattened", "general", "detached", "unencoded", "unencoded flattened"}
 
 var signatureAlgorithms = []jwk.Algorithm{
 	jwk.HS256, jwk.HS384, jwk.HS512, jwk.RS256, jwk.RS384, jwk.RS512, jwk.PS256, jwk.PS384, jwk.PS512,
@@ -162,4 +183,124 @@ func signatureExchange(alg, form string, first, second pair) exchange {
 		x.read.Payload = x.make.Payload
 	}
 	return x
+}
+
+// keyKinds are the types of keys, each with an algorithm that it can be for.
+var keyKinds = []struct {
+	name, kty, curve string
+	alg              jwk.Algorithm
+}{
+	{"RSA", "RSA", "", jwk.RS256},
+	{"EC, P-256", "EC", "P-256", jwk.ES256},
+	{"EC, P-384", "EC", "P-384", jwk.ES384},
+	{"EC, P-521", "EC", "P-521", jwk.ES512},
+	{"OKP, Ed25519", "OKP", "Ed25519", jwk.EdDSA},
+	{"OKP, X25519", "OKP", "X25519", jwk.ECDHES},
+	{"oct", "oct", "", jwk.HS512},
+	{"AKP, ML-DSA-65", "AKP", "", jwk.MLDSA65},
+}
+
+// keys exchanges keys themselves. Both ways: they write again what they read of
+// ours, and we what we read of theirs, with the same numbers; the thumbprints are
+// equal.
+func (r *report) keys(t *testing.T, keys *keys) {
+	s := r.section("Keys", "type", "as")
+	for _, kind := range keyKinds {
+		ask := request{Alg: string(kind.alg), Type: kind.kty, Curve: kind.curve}
+		x := keyExchange{ask: ask, own: keys.curve(t, kind.alg, kind.curve)}
+		jwkRow, thumbprintRow := s.row(kind.name, "JWK"), s.row(kind.name, "thumbprint")
+		t.Run(kind.name, func(t *testing.T) {
+			for i, p := range r.peers {
+				jwkRow.outcomes[i] = outcome{x.report(t, p, x.rewrite), x.report(t, p, x.generate)}
+				same := x.report(t, p, x.thumbprint)
+				thumbprintRow.outcomes[i] = outcome{same, same}
+			}
+		})
+	}
+}
+
+// A keyExchange is what is done with keys of one type.
+type keyExchange struct {
+	ask request
+	own *jwk.Key
+}
+
+func (x keyExchange) report(t *testing.T, p *peer, do func(*peer) error) bool {
+	t.Helper()
+	err := do(p)
+	if err != nil && !errors.Is(err, errUnsupported) {
+		t.Errorf("%s: %v", p.name, err)
+	}
+	return err == nil
+}
+
+// rewrite has a peer read our private key and write it.
+func (x keyExchange) rewrite(p *peer) error {
+	own, err := x.own.MarshalPrivate()
+	if err != nil {
+		return err
+	}
+	r := x.ask
+	r.Op, r.Keys = "jwk", []json.RawMessage{own}
+	written, err := p.ask(r)
+	if err != nil {
+		return err
+	}
+	key, err := jwk.ParseAs([]byte(written.Token), jwk.Params{Algorithm: x.own.Algorithm(), KeyID: x.own.KeyID()})
+	switch {
+	case err != nil:
+		return err
+	case key.Thumbprint() != x.own.Thumbprint():
+		return errors.New("another key")
+	case !key.IsPrivate(): // all that latchset can write
+		return nil
+	}
+	again, err := key.MarshalPrivate()
+	if err == nil && string(again) != string(own) {
+		err = errors.New("other numbers")
+	}
+	return err
+}
+
+// generate has a peer make a key, which we read and write.
+func (x keyExchange) generate(p *peer) error {
+	r := x.ask
+	r.Op = "generate"
+	made, err := p.ask(r)
+	if err != nil {
+		return err
+	}
+	key, err := jwk.ParseAs([]byte(made.Token), jwk.Params{Algorithm: x.own.Algorithm()})
+	if err != nil {
+		return err
+	}
+	written, err := key.MarshalPrivate()
+	if err != nil {
+		return err
+	}
+	var got, want map[string]any
+	if err := errors.Join(json.Unmarshal(written, &got), json.Unmarshal([]byte(made.Token), &want)); err != nil {
+		return err
+	}
+	for _, name := range []string{"crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi", "k", "pub", "priv"} {
+		if got[name] != want[name] {
+			return errors.New("another " + name)
+		}
+	}
+	return nil
+}
+
+// thumbprint has a peer compute the URI of RFC 9278.
+func (x keyExchange) thumbprint(p *peer) error {
+	data, err := x.own.MarshalPrivate()
+	if err != nil {
+		return err
+	}
+	r := x.ask
+	r.Op, r.Keys = "thumbprint", []json.RawMessage{data}
+	got, err := p.ask(r)
+	if err == nil && got.Token != "urn:ietf:params:oauth:jwk-thumbprint:sha-256:"+x.own.Thumbprint() {
+		err = errors.New("another thumbprint: " + got.Token)
+	}
+	return err
 }

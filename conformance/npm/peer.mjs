@@ -119,8 +119,9 @@ const operations = {
   // Reads a JWK and writes what it understood, the private part included.
   jwk: async (r) => ({ token: JSON.stringify(await jose.exportJWK(await jose.importJWK(r.keys[0], r.alg, { extractable: true }))) }),
   generate: async (r) => {
-    const made = await jose.generateKeyPair(r.alg, { crv: r.curve, extractable: true })
-    return { token: JSON.stringify(await jose.exportJWK(made.privateKey)) }
+    const options = { crv: r.curve, extractable: true }
+    const made = r.kty === 'oct' ? await jose.generateSecret(r.alg, options) : (await jose.generateKeyPair(r.alg, options)).privateKey
+    return { token: JSON.stringify(await jose.exportJWK(made)) }
   },
   // Reads a key in PEM and writes it again: PKCS #8, or SubjectPublicKeyInfo.
   pem: async (r) => {
