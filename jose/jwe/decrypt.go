@@ -135,13 +135,14 @@ func (b *body) open(key *jwk.Key, p *Policy, r recipient) ([]byte, error) {
 	if w.Key, err = wire.Decode(r.encryptedKey); err != nil {
 		return nil, malformed("encrypted key")
 	}
+	w.Encryption = p.Encryption
 	// RFC 7516, Section 5.2, step 10: where no key is encrypted, none may be there.
-	if key.Direct() && len(w.Key) != 0 {
+	if key.Direct() && !r.Algorithm.Integrated() && len(w.Key) != 0 {
 		return nil, malformed("encrypted key")
 	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
-	suite, _ := content.Lookup(string(p.Encryption))
+	suite, _ := content.Lookup(string(p.Encryption)) // no sizes where the algorithm is integrated
 	if err := s.decode(b, suite); err != nil {
 		return nil, err
 	}
@@ -173,6 +174,13 @@ func (s *scratch) open(key *jwk.Key, enc Encryption, w jwk.Wrapped) ([]byte, err
 			return nil, ErrEncryption
 		}
 		return nil, ErrDecrypt
+	}
+	if key.Algorithm().Integrated() {
+		plaintext, err := key.OpenIntegrated(w.Key, s.sealed, s.aad)
+		if errors.Is(err, jwk.ErrUnwrap) {
+			return nil, ErrDecrypt
+		}
+		return plaintext, err
 	}
 	cek, err := contentKey(key, enc, w)
 	if err != nil {

@@ -30,12 +30,11 @@ type Encrypter struct {
 // they are given they must agree. The error matches [ErrEncryption],
 // [jwk.ErrUse] for a key that does not encrypt, or [ErrAlgorithm].
 func NewEncrypter(key *jwk.Key, enc Encryption, h Header) (*Encrypter, error) {
-	suite, ok := content.Lookup(string(enc))
-	if !ok || h.Encryption != "" && h.Encryption != enc {
-		return nil, ErrEncryption
-	}
 	if key == nil {
 		return nil, jwk.ErrUnknownKey
+	}
+	if !fits(key.Algorithm(), enc) || h.Encryption != "" && h.Encryption != enc {
+		return nil, ErrEncryption
 	}
 	if err := key.CanEncrypt(); err != nil {
 		return nil, err
@@ -53,9 +52,10 @@ func NewEncrypter(key *jwk.Key, enc Encryption, h Header) (*Encrypter, error) {
 		return nil, err
 	}
 	h.Algorithm, h.Encryption, h.KeyID = key.Algorithm(), enc, key.KeyID()
+	suite, _ := content.Lookup(string(enc)) // no sizes where the algorithm is integrated
 	e := &Encrypter{
 		key: key, header: h, suite: suite,
-		wrap: jwk.WrapParams{APU: h.APU, APV: h.APV, Iterations: h.Iterations},
+		wrap: jwk.WrapParams{APU: h.APU, APV: h.APV, Iterations: h.Iterations, Encryption: enc},
 	}
 	return e, e.prepare()
 }
@@ -112,7 +112,7 @@ func (e *Encrypter) Encrypt(plaintext []byte) (string, error) {
 		}
 		header = s.aad
 	}
-	if err := e.seal(s, cek, plaintext, header); err != nil {
+	if err := e.seal(s, &w, cek, plaintext, header); err != nil {
 		return "", err
 	}
 	return s.compact(e.suite, header, w.Key)
@@ -129,12 +129,12 @@ func Encrypt(key *jwk.Key, enc Encryption, contentType string, plaintext []byte)
 }
 
 // newKey finds a content encryption key and what the message carries of it. For
-// [jwk.Dir] there is neither.
+// [jwk.Dir] and integrated encryption there is neither.
 func (e *Encrypter) newKey() (w jwk.Wrapped, cek []byte, err error) {
-	switch e.header.Algorithm {
-	case jwk.Dir:
+	switch {
+	case e.header.Algorithm == jwk.Dir, e.header.Algorithm.Integrated():
 		return w, nil, nil
-	case jwk.ECDHES:
+	case e.header.Algorithm == jwk.ECDHES:
 		cek, w, err = e.key.AgreeKey(e.header.Encryption, e.wrap)
 		return w, cek, err
 	}
@@ -155,7 +155,12 @@ func (e *Encrypter) appendHeader(dst []byte, w jwk.Wrapped) ([]byte, error) {
 }
 
 // seal encrypts plaintext into s, under cek or, if there is none, the key itself.
-func (e *Encrypter) seal(s *scratch, cek, plaintext, aad []byte) (err error) {
+// Only integrated encryption has something for w then.
+func (e *Encrypter) seal(s *scratch, w *jwk.Wrapped, cek, plaintext, aad []byte) (err error) {
+	if e.header.Algorithm.Integrated() {
+		w.Key, s.sealed, err = e.key.SealIntegrated(plaintext, aad)
+		return err
+	}
 	if cek == nil {
 		s.sealed, err = e.key.Seal(e.header.Encryption, s.sealed[:0], plaintext, aad)
 		return err

@@ -33,7 +33,7 @@ type Header struct {
 // can be an extension.
 var reserved = []string{
 	"alg", "enc", "kid", "typ", "cty", "zip", "crit", "iv", "tag", "epk", "apu", "apv", "p2s", "p2c",
-	"jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "b64", "ek",
+	"jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "b64", "ek", "psk_id",
 }
 
 // Member returns the header parameter of that name, or false. It knows those that
@@ -98,7 +98,7 @@ func appendWrapped(b []byte, w jwk.Wrapped) []byte {
 	for _, m := range [...]struct {
 		name  string
 		value []byte
-	}{{"apu", w.APU}, {"apv", w.APV}, {"iv", w.IV}, {"tag", w.Tag}, {"p2s", w.P2S}} {
+	}{{"apu", w.APU}, {"apv", w.APV}, {"iv", w.IV}, {"tag", w.Tag}, {"p2s", w.P2S}, {"ek", w.EK}} {
 		if len(m.value) > 0 {
 			b = append(appendName(b, m.name), '"')
 			b = append(wire.AppendEncode(b, m.value), '"')

@@ -33,7 +33,7 @@ func lookupHeader(segment string) (*params, error) {
 // forgotten until its next message.
 func rememberHeader(segment string, p *params) {
 	w := &p.wrapped
-	if len(segment) > maxCachedHeader || w.EPK != nil || w.IV != nil || w.P2S != nil {
+	if len(segment) > maxCachedHeader || w.EPK != nil || w.IV != nil || w.P2S != nil || w.EK != nil {
 		return
 	}
 	old := headers.Load()

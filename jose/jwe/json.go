@@ -240,7 +240,7 @@ func (d *document) agree() error {
 		if r.Encryption != d.recipients[0].Encryption {
 			return malformed("recipients with different enc")
 		}
-		if r.Algorithm == jwk.Dir || r.Algorithm == jwk.ECDHES {
+		if r.Algorithm == jwk.Dir || r.Algorithm == jwk.ECDHES || r.Algorithm.Integrated() {
 			return malformed("direct encryption for several recipients")
 		}
 	}
@@ -276,6 +276,9 @@ func readRecipient(one recipientJSON, protected, shared members) (r recipient, e
 	r.params = new(params)
 	if err := r.read(all); err != nil {
 		return r, err
+	}
+	if r.Algorithm.Integrated() && protected["alg"] == nil {
+		return r, malformed("alg is not protected")
 	}
 	if err := r.protect(protected); err != nil {
 		return r, err
@@ -339,10 +342,7 @@ func (e *Encrypter) flattened(plaintext, aad []byte) ([]byte, error) {
 		return nil, err
 	}
 	out := appendEncoded([]byte{'{'}, "protected", nil, header)
-	if len(w.Key) > 0 {
-		out = appendEncoded(out, "encrypted_key", w.Key, nil)
-	}
-	return e.appendContent(out, cek, plaintext, header, aad)
+	return e.appendContent(out, w, cek, plaintext, header, aad)
 }
 
 // general makes the serialization of RFC 7516, Section 7.2.1.
@@ -367,11 +367,12 @@ func general(plaintext, aad []byte, recipients []*Encrypter) ([]byte, error) {
 		out = append(appendName(append(out, '{'), "header"), own...)
 		out = append(appendEncoded(out, "encrypted_key", w.Key, nil), '}')
 	}
-	return first.appendContent(append(out, ']'), cek, plaintext, header, aad)
+	return first.appendContent(append(out, ']'), jwk.Wrapped{}, cek, plaintext, header, aad)
 }
 
-// appendContent encrypts plaintext and ends the object.
-func (e *Encrypter) appendContent(out, cek, plaintext, header, aad []byte) ([]byte, error) {
+// appendContent encrypts plaintext and ends the object. Of w it takes the key of
+// the only recipient. Parts that are empty are left out (RFC 7516, Section 7.2.1).
+func (e *Encrypter) appendContent(out []byte, w jwk.Wrapped, cek, plaintext, header, aad []byte) ([]byte, error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	s.aad = append(s.aad[:0], header...)
@@ -379,13 +380,19 @@ func (e *Encrypter) appendContent(out, cek, plaintext, header, aad []byte) ([]by
 		s.aad = wire.AppendEncode(append(s.aad, '.'), aad)
 		out = appendEncoded(out, "aad", aad, nil)
 	}
-	if err := e.seal(s, cek, plaintext, s.aad); err != nil {
+	if err := e.seal(s, &w, cek, plaintext, s.aad); err != nil {
 		return nil, err
 	}
 	iv, text, tag := e.suite.Split(s.sealed)
-	out = appendEncoded(out, "iv", iv, nil)
-	out = appendEncoded(out, "ciphertext", text, nil)
-	out = append(appendEncoded(out, "tag", tag, nil), '}')
+	for _, part := range [...]struct {
+		name  string
+		value []byte
+	}{{"encrypted_key", w.Key}, {"iv", iv}, {"tag", tag}} {
+		if len(part.value) > 0 {
+			out = appendEncoded(out, part.name, part.value, nil)
+		}
+	}
+	out = append(appendEncoded(out, "ciphertext", text, nil), '}')
 	if len(out) > MaxToken {
 		return nil, errTooLarge
 	}

@@ -57,7 +57,8 @@ var (
 func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }
 
 // A Policy says what [Decrypt] accepts. Algorithm and Encryption are required,
-// since either alone leaves the other to the attacker.
+// since either alone leaves the other to the attacker; only for an algorithm that
+// is [jwk.Algorithm.Integrated] there is no Encryption.
 type Policy struct {
 	Algorithm  jwk.Algorithm // "alg", how the content encryption key is found
 	Encryption Encryption    // "enc", how the content is encrypted
@@ -80,10 +81,19 @@ type Policy struct {
 
 func (p *Policy) check() error {
 	switch {
-	case p.Algorithm == "" || p.Encryption.KeySize() == 0:
+	case p.Algorithm == "" || !fits(p.Algorithm, p.Encryption):
 		return errPolicy
 	case p.MaxIterations < 0 || p.MaxIterations > MaxIterations:
 		return fmt.Errorf("jwe: Policy.MaxIterations is not within 0 to %d", MaxIterations)
 	}
 	return nil
+}
+
+// fits reports whether enc may stand beside alg: every algorithm needs a content
+// encryption, but for those that do it themselves.
+func fits(alg jwk.Algorithm, enc Encryption) bool {
+	if alg.Integrated() {
+		return enc == ""
+	}
+	return enc.KeySize() != 0
 }

@@ -3,6 +3,7 @@ package jwe
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -70,7 +71,28 @@ func (p *params) read(m members) error {
 	if err := p.fields(m); err != nil {
 		return err
 	}
-	return p.checkPassword()
+	if err := p.checkPassword(); err != nil {
+		return err
+	}
+	return p.readHPKE(m)
+}
+
+// readHPKE takes and checks what belongs to HPKE (draft-ietf-jose-hpke-encrypt):
+// the encapsulated secret is in "ek" where a key is encrypted, and else it is the
+// encrypted key, and there is no "enc". With "psk_id" it would be another mode.
+func (p *params) readHPKE(m members) (err error) {
+	switch {
+	case !strings.HasPrefix(string(p.Algorithm), "HPKE-"):
+		return nil
+	case m["psk_id"] != nil:
+		return malformed("psk_id: only the base mode of HPKE is known")
+	case !p.Algorithm.Integrated():
+		p.wrapped.EK, err = m.bytes("ek")
+		return err
+	case m["enc"] != nil || m["ek"] != nil:
+		return malformed("enc or ek beside integrated encryption")
+	}
+	return nil
 }
 
 // fields takes what is in m.
@@ -143,7 +165,7 @@ func (p *params) protect(m members) error {
 // isReserved is what a look into reserved would say.
 func isReserved(name string) bool {
 	switch name {
-	case "alg", "enc", "kid", "typ", "cty", "zip", "crit", "iv", "tag", "epk", "apu", "apv", "p2s", "p2c":
+	case "alg", "enc", "kid", "typ", "cty", "zip", "crit", "iv", "tag", "epk", "apu", "apv", "p2s", "p2c", "ek", "psk_id":
 		return true
 	}
 	return false
