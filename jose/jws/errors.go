@@ -39,11 +39,11 @@ const (
 	errEnc           = malformed("header has enc, which belongs to an encrypted token")
 
 	errDocument       = malformed("token is not one strict JSON object of the JSON serialization")
-	errBothForms      = malformed("token has signatures beside a single one")
+	errBothForms      = malformed("token is in both forms of the JSON serialization")
 	errNoSignatures   = malformed("token has no signature")
 	errEmptyHeader    = malformed("token has an empty header that must not be there")
 	errOverlap        = malformed("header parameter is both protected and unprotected")
-	errMixedEncoding  = malformed("signatures differ in b64")
+	errMixedEncoding  = malformed("token is signed with b64 and without")
 	errNotDetached    = malformed("token has a payload of its own")
 	errCompactPayload = malformed("unencoded payload cannot stand in a compact token")
 	errTextPayload    = malformed("unencoded payload is not text")

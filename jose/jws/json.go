@@ -1,6 +1,8 @@
 package jws
 
 import (
+	"bytes"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -12,6 +14,8 @@ const (
 	MaxDocument   = 2 << 20 // bytes of JSON
 	MaxPayload    = 1 << 20 // bytes of payload in it; a detached one has no bound
 	MaxSignatures = 16
+
+	maxNames = 1 << 10 // members of all objects in it: each costs more than its bytes
 )
 
 // A jsonDocument is a JWS in the JSON serialization: with Signatures in its
@@ -56,7 +60,7 @@ func (o Options) parseJSON(data []byte) (*document, text, error) {
 
 // readJSON returns the signatures and the payload of a document in either form.
 func readJSON(data []byte) ([]jsonMember, text, error) {
-	if len(data) > MaxDocument {
+	if len(data) > MaxDocument || countNames(data) > maxNames {
 		return nil, text{}, ErrTooLarge
 	}
 	var d jsonDocument
@@ -76,6 +80,27 @@ func readJSON(data []byte) ([]jsonMember, text, error) {
 		return nil, text{}, errNoSignatures
 	}
 	return d.Signatures.members, d.Payload, nil
+}
+
+// countNames returns how many members the objects in data have, or more. It looks
+// closer only where there are that many colons at all.
+func countNames(data []byte) (n int) {
+	if n = bytes.Count(data, []byte{':'}); n <= maxNames {
+		return n
+	}
+	n = 0
+	quoted := false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case quoted && c == '\\':
+			i++ // whatever is escaped, it does not end the string
+		case c == '"':
+			quoted = !quoted
+		case c == ':' && !quoted:
+			n++
+		}
+	}
+	return n
 }
 
 // protected returns the members of the protected header, none if it is absent.
@@ -121,8 +146,13 @@ func (t *text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if v.Kind() != '"' {
 		return errDocument
 	}
+	t.present = true
+	if bytes.IndexByte(v, '\\') < 0 {
+		t.value = string(v[1 : len(v)-1])
+		return nil
+	}
 	s, err := jsontext.AppendUnquote(nil, v)
-	t.value, t.present = string(s), true
+	t.value = string(s)
 	return err
 }
 
