@@ -34,7 +34,7 @@ func verifyCost(s settings) ([]section, error) {
 		title: "Verifying",
 		notes: fmt.Sprintf("One token of %d bytes (under HS256) into a typed struct: algorithm pinned, issuer, audience and expiry checked, header read. "+
 			"CPU time of the process; × is the multiple of the bare operation, the median over the rounds of that round's quotient. "+
-			"The rivals' token calls the algorithm Ed25519 by its older name EdDSA, the only one they know.", tokenBytes),
+			"The rivals' token calls the algorithm Ed25519 by its older name EdDSA, which they all know.", tokenBytes),
 		head: comparisonHead("verify"),
 	}
 	for _, alg := range algorithms {

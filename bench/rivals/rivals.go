@@ -57,8 +57,8 @@ type Verify func(token string) (Claims, error)
 type Sign func(Claims) (string, error)
 
 // A Library is a module and the way to use it. Keys are those of crypto/rsa,
-// crypto/ecdsa and crypto/ed25519, or []byte for an HMAC. None of them knows
-// Ed25519 by that name in a token: they want "EdDSA".
+// crypto/ecdsa and crypto/ed25519, or []byte for an HMAC. In a token they all
+// know Ed25519 as "EdDSA", and most of them by no other name.
 type Library struct {
 	Name, Version string
 
