@@ -37,8 +37,14 @@ type Value struct {
 	plain bool // a string without escapes
 }
 
+// Reset makes o ready for another text. Nothing of the last one stays reachable.
+func (o *Object) Reset() {
+	clear(o.few[:min(o.n, fewMembers)])
+	*o = Object{few: o.few}
+}
+
 // Parse reads text, which has to be one JSON object, by the rules of
-// [Unmarshal]. An Object is parsed once. The error is a [*JSONError].
+// [Unmarshal], once for each Object. The error is a [*JSONError].
 func (o *Object) Parse(text string) error {
 	s := scanner{text: text}
 	i := s.space(0)
@@ -184,6 +190,14 @@ func (v Value) Unquote() (s string, ok bool) {
 		return "", false
 	}
 	return unquote(v.text, v.plain), true
+}
+
+// Uint returns a number that is all digits, from 0 to 2^64-1.
+func (v Value) Uint() (n uint64, ok bool) {
+	if v.Kind() != '0' {
+		return 0, false
+	}
+	return parseUint(v.text)
 }
 
 // unquote returns what a string that has been checked stands for.

@@ -152,6 +152,9 @@ func (k *Key) Public() (*Key, error) {
 // Limits returns the bounds on what the key's signatures are worth.
 func (k *Key) Limits() Limits { return k.limits.copy() }
 
+// Limited reports whether the key has any [Limits], at no cost.
+func (k *Key) Limited() bool { return !k.limits.isZero() }
+
 // WithLimits returns the same key with other bounds.
 func (k *Key) WithLimits(l Limits) *Key {
 	bounded := *k

@@ -3,6 +3,7 @@ package jwt
 import (
 	"math"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -39,112 +40,103 @@ type claimSet struct {
 	Claims
 	hasIssuer bool
 	tenant    string
-	members   map[string]jsontext.Value // all claims
+	alone     [1]string    // memory for an audience of one
+	object    *wire.Object // all claims; nil once they have been checked
 }
 
 // has reports whether there is a claim of that name, be its value null.
-func (c *claimSet) has(name string) bool {
-	_, ok := c.members[name]
-	return ok
-}
+func (c *claimSet) has(name string) bool { return c.object.Has(name) }
+
+// claim returns the claim of that name, or the zero Value.
+func (c *claimSet) claim(name string) wire.Value { return c.object.Find(name) }
 
 // value returns the claim of that name as it was written, nil if it is absent.
-func (c *claimSet) value(name string) jsontext.Value { return c.members[name] }
-
-// rawClaims tells absent from null. All other claims are held to the rules of
-// wire and passed over.
-type rawClaims struct {
-	Issuer    jsontext.Value `json:"iss"`
-	Subject   jsontext.Value `json:"sub"`
-	Audience  jsontext.Value `json:"aud"`
-	Expiry    jsontext.Value `json:"exp"`
-	NotBefore jsontext.Value `json:"nbf"`
-	IssuedAt  jsontext.Value `json:"iat"`
-	ID        jsontext.Value `json:"jti"`
-	Tenant    jsontext.Value `json:"tenant"`
+func (c *claimSet) value(name string) jsontext.Value {
+	if v := c.claim(name); v.Kind() != 0 {
+		return jsontext.Value(v.Text())
+	}
+	return nil
 }
 
-// parseRaw reads a payload as one JSON object.
-func parseRaw(payload []byte) (*rawClaims, error) {
-	if jsontext.Value(payload).Kind() != '{' {
-		return nil, errNotObject
-	}
-	raw := new(rawClaims)
-	if err := wire.Unmarshal(payload, raw); err != nil {
-		return nil, errNotObject
-	}
-	return raw, nil
-}
+// A rawClaims has what Verify looks at as it was written.
+type rawClaims struct{ iss, sub, aud, exp, nbf, iat, jti, tenant wire.Value }
 
-// parseClaims reads the claims that Verify looks at.
-func parseClaims(payload []byte) (*claimSet, error) {
-	raw, err := parseRaw(payload)
-	if err != nil {
-		return nil, err
-	}
-	c := &claimSet{hasIssuer: raw.Issuer != nil}
-	if err := wire.Unmarshal(payload, &c.members); err != nil {
-		return nil, errNotObject
-	}
-	for _, s := range []struct {
-		claim string
-		raw   jsontext.Value
-		to    *string
-	}{
-		{"iss", raw.Issuer, &c.Issuer},
-		{"sub", raw.Subject, &c.Subject},
-		{"jti", raw.ID, &c.ID},
-	} {
-		if !readString(s.raw, s.to) {
-			return nil, &ClaimError{s.claim, notString}
+func newRawClaims(o *wire.Object) (raw rawClaims) {
+	for i := range o.Len() {
+		name, value := o.At(i)
+		switch name {
+		case "iss":
+			raw.iss = value
+		case "sub":
+			raw.sub = value
+		case "aud":
+			raw.aud = value
+		case "exp":
+			raw.exp = value
+		case "nbf":
+			raw.nbf = value
+		case "iat":
+			raw.iat = value
+		case "jti":
+			raw.jti = value
+		case "tenant":
+			raw.tenant = value
 		}
+	}
+	return raw
+}
+
+// read reads the claims that Verify looks at. c keeps o until they have
+// all been checked.
+func (c *claimSet) read(o *wire.Object) error {
+	raw := newRawClaims(o)
+	c.object = o
+	c.hasIssuer = raw.iss.Kind() != 0
+	switch {
+	case !readString(raw.iss, &c.Issuer):
+		return &ClaimError{"iss", notString}
+	case !readString(raw.sub, &c.Subject):
+		return &ClaimError{"sub", notString}
+	case !readString(raw.jti, &c.ID):
+		return &ClaimError{"jti", notString}
+	case !readDate(raw.exp, &c.Expiry):
+		return &ClaimError{"exp", notDate}
+	case !readDate(raw.nbf, &c.NotBefore):
+		return &ClaimError{"nbf", notDate}
+	case !readDate(raw.iat, &c.IssuedAt):
+		return &ClaimError{"iat", notDate}
+	case !c.readAudience(raw.aud):
+		return &ClaimError{"aud", notAudience}
 	}
 	// "tenant" is a name of ours and registered nowhere. What is no string is
 	// another issuer's business, and not the tenant of any key.
-	if !readString(raw.Tenant, &c.tenant) {
-		c.tenant = ""
-	}
-	for _, d := range []struct {
-		claim string
-		raw   jsontext.Value
-		to    *time.Time
-	}{
-		{"exp", raw.Expiry, &c.Expiry},
-		{"nbf", raw.NotBefore, &c.NotBefore},
-		{"iat", raw.IssuedAt, &c.IssuedAt},
-	} {
-		if !readDate(d.raw, d.to) {
-			return nil, &ClaimError{d.claim, notDate}
-		}
-	}
-	if !readAudience(raw.Audience, &c.Audience) {
-		return nil, &ClaimError{"aud", notAudience}
-	}
-	return c, nil
+	c.tenant, _ = raw.tenant.Unquote()
+	return nil
 }
 
-func readString(raw jsontext.Value, to *string) bool {
-	if raw == nil {
-		return true
-	}
-	if raw.Kind() != '"' {
-		return false
-	}
-	b, err := jsontext.AppendUnquote(nil, raw)
-	*to = string(b)
-	return err == nil
+func readString(v wire.Value, to *string) (ok bool) {
+	*to, ok = v.Unquote()
+	return ok || v.Kind() == 0
 }
+
+// exactDigits is how many digits a number can have and be exact in a float64.
+const exactDigits = 15
 
 // readDate reads a NumericDate: a JSON number, possibly with a fraction, from 0
 // to below maxDate.
-func readDate(raw jsontext.Value, to *time.Time) bool {
-	if raw == nil {
+func readDate(v wire.Value, to *time.Time) (ok bool) {
+	switch v.Kind() {
+	case 0:
 		return true
-	}
-	if raw.Kind() != '0' {
+	case '0':
+	default:
 		return false
 	}
-	f, err := strconv.ParseFloat(string(raw), 64)
+	if n, ok := v.Uint(); ok && len(v.Text()) <= exactDigits {
+		*to = time.Unix(int64(n), 0).UTC()
+		return true
+	}
+	f, err := strconv.ParseFloat(v.Text(), 64)
 	if err != nil || f < 0 || f >= maxDate {
 		return false
 	}
@@ -154,26 +146,23 @@ func readDate(raw jsontext.Value, to *time.Time) bool {
 }
 
 // readAudience takes an empty list for what it is: a token for nobody.
-func readAudience(raw jsontext.Value, to *[]string) bool {
-	switch raw.Kind() {
-	case '"':
-		var aud string
-		ok := readString(raw, &aud)
-		*to = []string{aud}
-		return ok
-	case '[':
-		var list []jsontext.Value
-		if err := wire.Unmarshal(raw, &list); err != nil || len(list) == 0 {
-			return false
-		}
-		aud := make([]string, len(list))
-		for i, v := range list {
-			if !readString(v, &aud[i]) {
-				return false
-			}
-		}
-		*to = aud
+func (c *claimSet) readAudience(v wire.Value) (ok bool) {
+	switch v.Kind() {
+	case 0:
 		return true
+	case '"':
+		c.alone[0], ok = v.Unquote()
+		c.Audience = c.alone[:]
+		return ok
 	}
-	return raw == nil
+	c.Audience, ok = v.Strings()
+	return ok && len(c.Audience) > 0
+}
+
+// objects are of [wire.Object], for the claims of one token after the other.
+var objects = sync.Pool{New: func() any { return new(wire.Object) }}
+
+func release(o *wire.Object) {
+	o.Reset()
+	objects.Put(o)
 }

@@ -99,8 +99,8 @@ func (id IDToken) checkContext(c *claimSet) error {
 		return nil
 	}
 	var acr string
-	switch v := c.value("acr"); {
-	case v == nil:
+	switch v := c.claim("acr"); {
+	case v.Kind() == 0:
 		return &ClaimError{"acr", missing}
 	case !readString(v, &acr) || !slices.Contains(id.ACR, acr):
 		return &ClaimError{"acr", "is not one of those wanted"}
@@ -114,8 +114,8 @@ func (id IDToken) checkAge(p Policy, c *claimSet, now time.Time) error {
 		return nil
 	}
 	var at time.Time
-	switch v := c.value("auth_time"); {
-	case v == nil:
+	switch v := c.claim("auth_time"); {
+	case v.Kind() == 0:
 		return &ClaimError{"auth_time", missing}
 	case !readDate(v, &at):
 		return &ClaimError{"auth_time", notDate}
@@ -133,8 +133,8 @@ func equal(c *claimSet, name, want string) error {
 		return nil
 	}
 	var s string
-	switch v := c.value(name); {
-	case v == nil:
+	switch v := c.claim(name); {
+	case v.Kind() == 0:
 		return &ClaimError{name, missing}
 	case !readString(v, &s):
 		return &ClaimError{name, notString}

@@ -1,8 +1,8 @@
 package jwt
 
 import (
-	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -18,11 +18,15 @@ const (
 )
 
 // checkLimits refuses what the key may not sign, however valid the signature.
-func checkLimits(l jwk.Limits, h jws.Header, c *claimSet, payload []byte) error {
+func checkLimits(m *jws.Message, c *claimSet) error {
+	if !m.Key().Limited() {
+		return nil
+	}
+	l, h := m.Key().Limits(), m.Header()
 	for _, check := range []*ClaimError{
 		checkWindow(l, c),
 		checkKeyScope(l, h, c),
-		checkTagged(l, h, payload),
+		checkTagged(l, h, m.PayloadString()),
 	} {
 		if check != nil {
 			return &LimitError{*check}
@@ -69,14 +73,14 @@ func checkKeyScope(l jwk.Limits, h jws.Header, c *claimSet) *ClaimError {
 
 // checkTagged holds a tagged key to the one form in which the notary's tag can
 // be found without parsing.
-func checkTagged(l jwk.Limits, h jws.Header, payload []byte) *ClaimError {
+func checkTagged(l jwk.Limits, h jws.Header, payload string) *ClaimError {
 	if !l.Tagged {
 		return nil
 	}
 	if !h.HasType(taggedType) {
 		return &ClaimError{"typ", "is not at+jwt under a tagged key"}
 	}
-	rest, ok := bytes.CutPrefix(payload, []byte(taggedPrefix))
+	rest, ok := strings.CutPrefix(payload, taggedPrefix)
 	if !ok || len(rest) <= taggedLength || rest[taggedLength] != '"' {
 		return &ClaimError{"jti", "does not carry a tag"}
 	}

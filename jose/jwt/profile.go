@@ -44,6 +44,7 @@ type kind struct {
 	untyped   bool    // "typ" may be absent, or "JWT"
 	lasting   bool    // "exp" may be absent; then "iat" is required
 	anybody   bool    // "iss" and "aud" are no part of it: a policy need not name them
+	largest   int     // bytes of a token; default jws.MaxToken
 	required  []claim // strings are not empty
 	forbidden []string
 }
@@ -91,7 +92,7 @@ var (
 		required: []claim{{"iss", '"'}, subject, tokenID},
 	}
 	statusListTokens = kind{
-		typ: TypeStatusListToken, lasting: true, anybody: true,
+		typ: TypeStatusListToken, lasting: true, anybody: true, largest: jws.MaxLarge,
 		required: []claim{subject, issuedAt, {"status_list", '{'}},
 	}
 	dpopProofs = kind{
@@ -111,12 +112,12 @@ func withoutType(k kind) kind {
 // check asks for the required claims and refuses the forbidden ones.
 func (k *kind) check(c *claimSet) error {
 	for _, r := range k.required {
-		switch v := c.value(r.name); {
-		case v == nil:
+		switch v := c.claim(r.name); {
+		case v.Kind() == 0:
 			return &ClaimError{r.name, missing}
 		case v.Kind() != r.kind:
 			return &ClaimError{r.name, wrongKind}
-		case string(v) == `""`:
+		case v.Text() == `""`:
 			return &ClaimError{r.name, isEmpty}
 		}
 	}

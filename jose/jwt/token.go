@@ -13,6 +13,9 @@ import (
 // [Verify] and [As] make one: a Token declared in any other way has nothing to
 // say, and its methods panic. It never changes, but for what a T holds by
 // reference.
+//
+// Strings of a token and of its claims share the memory of the payload, which is
+// kept as long as one of them is: use [strings.Clone] on what is kept for long.
 type Token[T any] struct {
 	v      *verified
 	claims T
@@ -22,6 +25,12 @@ type Token[T any] struct {
 type verified struct {
 	message *jws.Message
 	claimSet
+}
+
+// A bound is a Token and what it speaks of, in one piece of memory.
+type bound[T any] struct {
+	Token[T]
+	verified verified
 }
 
 // Claims returns the claims read as a T.
@@ -59,7 +68,7 @@ func (t *Token[T]) Header() jws.Header { return t.v.message.Header() }
 func (t *Token[T]) Key() *jwk.Key { return t.v.message.Key() }
 
 // Payload returns a copy of the claims as they were signed: one JSON object.
-func (t *Token[T]) Payload() []byte { return slices.Clone(t.v.message.Payload()) }
+func (t *Token[T]) Payload() []byte { return []byte(t.v.message.PayloadString()) }
 
 // SigningInput returns what the signature covers, as it stood in the token. Two
 // tokens with the same one say the same under the same key, whatever their
@@ -68,12 +77,12 @@ func (t *Token[T]) SigningInput() string { return t.v.message.SigningInput() }
 
 // As returns the same verified token with its claims read as a U. The error
 // matches [ErrMalformed] when they do not fit.
-func As[U, T any](t *Token[T]) (*Token[U], error) { return newToken[U](t.v) }
-
-func newToken[T any](v *verified) (*Token[T], error) {
-	t := &Token[T]{v: v}
-	if err := wire.Unmarshal(v.message.Payload(), &t.claims); err != nil {
-		return nil, errClaimsType[T]()
+func As[U, T any](t *Token[T]) (*Token[U], error) {
+	o := objects.Get().(*wire.Object)
+	defer release(o)
+	as := &Token[U]{v: t.v}
+	if o.Parse(t.v.message.PayloadString()) != nil || o.Decode(&as.claims) != nil {
+		return nil, errClaimsType[U]()
 	}
-	return t, nil
+	return as, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jws"
 )
 
@@ -14,7 +15,7 @@ import (
 // person. Nothing turns it into a [Token].
 type Unverified struct {
 	token  *jws.Unverified
-	claims *rawClaims
+	issuer string
 }
 
 // ParseUnverified reads a token. Structure, header and claims are held to the
@@ -24,11 +25,13 @@ func ParseUnverified(token string) (*Unverified, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims, err := parseRaw(u.UnverifiedPayload())
-	if err != nil {
-		return nil, err
+	o := objects.Get().(*wire.Object)
+	defer release(o)
+	if o.Parse(string(u.UnverifiedPayload())) != nil {
+		return nil, errNotObject
 	}
-	return &Unverified{token: u, claims: claims}, nil
+	issuer, _ := o.Find("iss").Unquote()
+	return &Unverified{token: u, issuer: issuer}, nil
 }
 
 // Format implements [fmt.Formatter]: no verb prints the token.
@@ -45,10 +48,4 @@ func (u *Unverified) UnverifiedClaims() jsontext.Value {
 
 // UnverifiedIssuer returns "iss", or "" if there is none or it is not a string.
 // It serves to find the policy and keys under which the token may then verify.
-func (u *Unverified) UnverifiedIssuer() string {
-	var iss string
-	if !readString(u.claims.Issuer, &iss) {
-		return ""
-	}
-	return iss
-}
+func (u *Unverified) UnverifiedIssuer() string { return u.issuer }

@@ -3,9 +3,9 @@ package jwt
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 )
@@ -28,53 +28,54 @@ func Verify[T any](p Policy, keys jwk.Source, token string) (*Token[T], error) {
 	if err != nil {
 		return nil, err
 	}
+	message, err := p.verify(keys, token)
+	if err != nil {
+		return nil, err
+	}
 	now := p.Now()
-	v, err := verify(&p, keys, token, now)
-	if err != nil {
+	o := objects.Get().(*wire.Object)
+	defer release(o)
+	t := new(bound[T])
+	t.v = &t.verified
+	t.v.message = message
+	if err := t.v.check(&p, now, o); err != nil {
 		return nil, err
 	}
-	t, err := newToken[T](v)
-	if err != nil {
+	if err := o.Decode(&t.claims); err != nil {
+		return nil, errClaimsType[T]()
+	}
+	if err := p.checkExpiry(&t.v.claimSet, now); err != nil {
 		return nil, err
 	}
-	if err := p.checkExpiry(&v.claimSet, now); err != nil {
-		return nil, err
-	}
-	return t, nil
+	t.v.object = nil
+	return &t.Token, nil
 }
 
-// verify is Verify but for the expiry.
-func verify(p *Policy, keys jwk.Source, token string, now time.Time) (*verified, error) {
+// verify checks all that is not about claims.
+func (p *Policy) verify(keys jwk.Source, token string) (*jws.Message, error) {
 	if len(token) > p.MaxToken {
 		return nil, jws.ErrTooLarge
 	}
-	u, err := jws.Parse(token)
-	if err != nil {
-		return nil, err
+	return jws.Options{Algorithms: p.Algorithms, MaxToken: p.MaxToken}.Verify(keys, token)
+}
+
+// check reads the claims, by means of o, and checks them but for the expiry.
+func (v *verified) check(p *Policy, now time.Time, o *wire.Object) error {
+	if o.Parse(v.message.PayloadString()) != nil {
+		return errNotObject
 	}
-	h := u.UnverifiedHeader()
-	if p.Algorithms != nil && !slices.Contains(p.Algorithms, h.Algorithm) {
-		return nil, jwk.ErrAlgorithm
+	c, h := &v.claimSet, v.message.Header()
+	if err := c.read(o); err != nil {
+		return err
 	}
-	message, err := u.Verify(keys)
-	if err != nil {
-		return nil, err
+	if err := p.checkScope(h, c); err != nil {
+		return err
 	}
-	claims, err := parseClaims(message.Payload())
-	if err != nil {
-		return nil, err
+	if err := checkLimits(v.message, c); err != nil {
+		return err
 	}
-	if err := p.checkScope(h, claims); err != nil {
-		return nil, err
+	if err := p.checkBegun(c, now); err != nil {
+		return err
 	}
-	if err := checkLimits(message.Key().Limits(), h, claims, message.Payload()); err != nil {
-		return nil, err
-	}
-	if err := p.checkBegun(claims, now); err != nil {
-		return nil, err
-	}
-	if err := p.checkProfile(h, claims, now); err != nil {
-		return nil, err
-	}
-	return &verified{message: message, claimSet: *claims}, nil
+	return p.checkProfile(h, c, now)
 }
