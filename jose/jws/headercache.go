@@ -30,9 +30,10 @@ func lookupHeader(segment string) (h *Header, known bool, err error) {
 }
 
 // rememberHeader keeps the header of a verified token. A full cache starts over;
-// of two that write at once one is forgotten until its next token.
+// of two that write at once one is forgotten until its next token. A header with
+// a key in it may well be verified by that key (RFC 9449): that is anybody's.
 func rememberHeader(segment string, h *Header) {
-	if len(segment) > maxCachedHeader {
+	if len(segment) > maxCachedHeader || has(h.members, "jwk") {
 		return
 	}
 	old := headers.Load()

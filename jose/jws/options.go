@@ -1,6 +1,7 @@
 package jws
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -30,6 +31,11 @@ type Options struct {
 	// is. Never set it for tokens that are JWTs.
 	Unencoded bool
 
+	// MaxToken is the longest compact token, in bytes; default is the constant
+	// MaxToken. More is for a kind of token that is known to be large, such as a
+	// status list: at most MaxLarge.
+	MaxToken int
+
 	// UnprotectedAlgorithm accepts a signature in the JSON serialization whose
 	// "alg" is in the unprotected header (RFC 7520, Sections 4.7 and 4.8). Anybody
 	// could have changed it there, to no avail: it must still be the algorithm of
@@ -55,13 +61,22 @@ func (o Options) Verify(keys jwk.Source, token string) (*Message, error) {
 	return d.verifyAny(o, keys)
 }
 
+// MaxLarge is the longest token, in bytes, to which Options.MaxToken can raise the
+// bound.
+const MaxLarge = 8 << 20
+
+// fits reports whether a compact token may be as long as this one is.
+func (o *Options) fits(token string) bool {
+	return len(token) <= min(cmp.Or(o.MaxToken, MaxToken), MaxLarge)
+}
+
 func (o *Options) allows(alg jwk.Algorithm) bool {
 	return o.Algorithms == nil || slices.Contains(o.Algorithms, alg)
 }
 
 // parseCompact reads a compact token, with its payload as it stands there.
 func (o Options) parseCompact(token string) (e *entry, payload string, err error) {
-	if len(token) > MaxToken {
+	if !o.fits(token) {
 		return nil, "", ErrTooLarge
 	}
 	header, payload, signature, err := split(token)

@@ -35,7 +35,7 @@ func Verify(keys jwk.Source, token string) (*Message, error) {
 // verifyPlain verifies a compact token that has no extension. It is Parse and
 // [Unverified.Verify] without the memory for what lies between.
 func (o *Options) verifyPlain(keys jwk.Source, token string) (*Message, error) {
-	if len(token) > MaxToken {
+	if !o.fits(token) {
 		return nil, ErrTooLarge
 	}
 	header, payload, signature, err := split(token)
