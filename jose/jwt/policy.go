@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -29,7 +30,7 @@ type Policy struct {
 	Algorithms []jwk.Algorithm // names that "alg" may have; default: whatever the key is for
 	Leeway     time.Duration   // difference of clocks forgiven, once each way; default 60 s, at most MaxLeeway, NoLeeway is zero
 	MaxLife    time.Duration   // longest time from "iat" to "exp", or from "iat" to now where Profile needs no "exp"; default 24 h
-	MaxToken   int             // longest token, in bytes; default jws.MaxToken, and never more
+	MaxToken   int             // longest token, in bytes; default jws.MaxToken, and never more but for a status list: jws.MaxLarge
 
 	InsecureSkipIssuer   bool // accept every "iss" and none; Issuer must be empty
 	InsecureSkipAudience bool // accept every "aud" and none; Audience must be empty
@@ -79,7 +80,7 @@ func (p Policy) check(keys jwk.Source) (Policy, error) {
 		return p, &PolicyError{"Leeway", "is above 10 minutes"}
 	case p.MaxLife < 0:
 		return p, &PolicyError{"MaxLife", "is negative"}
-	case p.MaxToken < 0 || p.MaxToken > jws.MaxToken:
+	case p.MaxToken < 0 || p.MaxToken > cmp.Or(p.kind.largest, jws.MaxToken):
 		return p, &PolicyError{"MaxToken", "is negative or above jws.MaxToken"}
 	}
 	switch p.Leeway {
@@ -92,7 +93,7 @@ func (p Policy) check(keys jwk.Source) (Policy, error) {
 		p.MaxLife = DefaultMaxLife
 	}
 	if p.MaxToken == 0 {
-		p.MaxToken = jws.MaxToken
+		p.MaxToken = cmp.Or(p.kind.largest, jws.MaxToken)
 	}
 	return p, nil
 }
