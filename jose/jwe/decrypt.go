@@ -73,7 +73,7 @@ func parseCompact(p *Policy, token string) (b body, r recipient, err error) {
 		return b, r, err
 	}
 	if len(token) > MaxToken {
-		return b, r, malformed("too large")
+		return b, r, errTokenSize
 	}
 	var ok [4]bool
 	b.protected, token, ok[0] = strings.Cut(token, ".")
@@ -81,7 +81,7 @@ func parseCompact(p *Policy, token string) (b body, r recipient, err error) {
 	b.iv, token, ok[2] = strings.Cut(token, ".")
 	b.text, b.tag, ok[3] = strings.Cut(token, ".")
 	if !ok[3] || strings.Contains(b.tag, ".") {
-		return b, r, malformed("not five segments")
+		return b, r, errSegments
 	}
 	if r.params, err = lookupHeader(b.protected); err != nil {
 		return b, r, err

@@ -157,7 +157,7 @@ func (r *recipientsJSON) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 // parseDocument reads either serialization.
 func parseDocument(data []byte) (*document, error) {
 	if len(data) > MaxToken {
-		return nil, malformed("too large")
+		return nil, errTokenSize
 	}
 	var w documentJSON
 	if err := wire.Unmarshal(data, &w); err != nil || bytes.HasPrefix(bytes.TrimSpace(data), []byte("null")) {

@@ -49,6 +49,9 @@ var (
 	ErrCompressed = malformed("compression is not allowed")
 	ErrIterations = errors.New("jwe: PBES2 iterations beyond what is allowed")
 
+	errTokenSize = malformed("too large")
+	errSegments  = malformed("not five segments")
+
 	errRSA15    = fmt.Errorf("%w: RSA1_5 is never allowed", ErrAlgorithm)
 	errTooLarge = errors.New("jwe: too large")
 	errPolicy   = errors.New("jwe: Policy needs Algorithm and Encryption")

@@ -472,14 +472,3 @@ func FuzzDecrypt(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkDecrypt(b *testing.B) {
-	k := newKey(b, jwk.Params{})
-	token := encrypt(b, k, make([]byte, 256))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := jwe.Decrypt(k, policy, token); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

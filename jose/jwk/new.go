@@ -86,8 +86,11 @@ func New(material any, p Params) (*Key, error) {
 }
 
 func errNoSuch(alg Algorithm) error {
-	if alg == "" {
+	switch alg {
+	case "":
 		return ErrNoAlgorithm
+	case "RSA1_5": // RFC 8725, Section 3.2
+		return errRSA15
 	}
 	return ErrUnsupported
 }

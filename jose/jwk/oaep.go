@@ -9,6 +9,10 @@ import (
 	"hash"
 )
 
+// errRSA15 refuses the padding of PKCS #1 v1.5 for encryption: every error of it
+// answers a question about the plaintext.
+var errRSA15 = fmt.Errorf("%w: RSA1_5 is not allowed", ErrUnsupported)
+
 // An oaepKey is a key for RSAES-OAEP (RFC 7518, Section 4.3), the same hash in the
 // mask generation function, and no label.
 type oaepKey struct {
