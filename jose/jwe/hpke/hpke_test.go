@@ -504,11 +504,15 @@ func TestRecipients(t *testing.T) {
 		"ek beside":       flat + `,"header":{"ek":"AA"}}`,
 		"two recipients":  general + `,{"encrypted_key":"` + segments[1] + `"}]}`,
 		"aad of somebody": flat + `,"aad":"AA"}`,
-		"alg unprotected": strings.Replace(flat, segments[0], wire.Encode([]byte(`{"typ":"x"}`)), 1) + `,"header":{"alg":"HPKE-0"}}`,
 	} {
 		if _, err := jwe.DecryptJSON(whole, p, []byte(text)); !errors.Is(err, jwe.ErrMalformed) && !errors.Is(err, jwe.ErrDecrypt) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+	bare, _ := parts(t, remake(t, whole, `{"typ":"x"}`))
+	unprotected := `{"protected":"` + bare[0] + `","encrypted_key":"` + bare[1] + `","ciphertext":"` + bare[3] + `","header":{"alg":"HPKE-0"}}`
+	if _, err := jwe.DecryptJSON(whole, p, []byte(unprotected)); !errors.Is(err, jwe.ErrMalformed) {
+		t.Errorf("alg that is not protected: %v", err)
 	}
 	if _, err := jwe.DecryptJSON(whole, p, []byte(general+"]}")); err != nil {
 		t.Errorf("general for one: %v", err)
