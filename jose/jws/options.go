@@ -47,8 +47,9 @@ type Options struct {
 // unprotected header; a payload with "b64" false in it is printable ASCII without
 // a dot.
 func (o Options) Verify(keys jwk.Source, token string) (*Message, error) {
-	if len(o.Critical) == 0 && !o.Unencoded {
-		return o.verifyPlain(keys, token)
+	m, err := o.verifyPlain(keys, token)
+	if err != ErrCritical || len(o.Critical) == 0 && !o.Unencoded {
+		return m, err
 	}
 	e, payload, err := o.parseCompact(token)
 	if err != nil {
