@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,10 +17,17 @@ import (
 // registered are the names that only [Claims] may set.
 var registered = []string{"jti", "iss", "sub", "aud", "iat", "nbf", "exp"}
 
+// isRegistered reports whether name is one of them, or would be for a reader that
+// does not tell upper from lower case: there are such libraries.
+func isRegistered(name string) bool {
+	return slices.ContainsFunc(registered, func(r string) bool { return strings.EqualFold(name, r) })
+}
+
 // Sign returns a token of type typ, for example "at+jwt", with the registered
 // claims c and the members of extra, which is marshalled by the rules of
 // encoding/json/v2 into one object; nil adds nothing. An extra claim with a
-// registered name is refused. Times are written in whole seconds, rounded down.
+// registered name, in upper or lower case, is refused. Times are written in whole
+// seconds, rounded down.
 //
 // The registered claims come first, "jti" before all others. Sign does not ask
 // whether any [Policy] would accept the token: it will not if "exp" is missing.
@@ -106,7 +114,7 @@ func encodeExtra(extra any) (jsontext.Value, error) {
 		return nil, fmt.Errorf("extra claims are not a JSON object: %T", extra)
 	}
 	for name := range members {
-		if slices.Contains(registered, name) {
+		if isRegistered(name) {
 			return nil, &ClaimError{name, "is registered and belongs into Claims"}
 		}
 	}
