@@ -1,11 +1,16 @@
 package conformance_test
 
 import (
+	"encoding/json"
+	"errors"
 	"strings"
+	"time"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwe"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
+	"github.com/counterfoil/counterfoil/jose/jwt"
 )
 
 // ours is the library under test, asked as the peers are.
@@ -13,7 +18,8 @@ type ours struct{}
 
 func (ours) ask(r request) (answer, error) {
 	do := map[string]func(request) (answer, error){
-		"sign": ourSign, "verify": ourVerify,
+		"sign": ourSign, "verify": ourVerify, "encrypt": ourEncrypt, "decrypt": ourDecrypt,
+		"nest": ourNest, "unnest": ourUnnest,
 	}[r.Op]
 	if do == nil {
 		return answer{}, errUnsupported
@@ -82,4 +88,93 @@ func ourVerify(r request) (answer, error) {
 		return answer{}, err
 	}
 	return answer{Payload: wire.Encode(m.Payload())}, nil
+}
+
+// ourIterations are few, since each message is read several times.
+const ourIterations = 2 * jwk.MinIterations
+
+func ourEncrypt(r request) (answer, error) {
+	keys, err := r.parse()
+	if err != nil {
+		return answer{}, err
+	}
+	header := jwe.Header{Algorithm: jwk.Algorithm(r.Alg), APU: decoded(r.APU), APV: decoded(r.APV)}
+	if strings.HasPrefix(r.Alg, "PBES2") {
+		header.Iterations = ourIterations
+	}
+	var encrypters []*jwe.Encrypter
+	for _, key := range keys {
+		e, err := jwe.NewEncrypter(key, jwe.Encryption(r.Enc), header)
+		if err != nil {
+			return answer{}, err
+		}
+		encrypters = append(encrypters, e)
+	}
+	var token string
+	if r.Form == "compact" {
+		token, err = encrypters[0].Encrypt(decoded(r.Payload))
+	} else {
+		var doc []byte
+		doc, err = jwe.EncryptJSON(decoded(r.Payload), decoded(r.AAD), encrypters...)
+		token = string(doc)
+	}
+	return answer{Token: token}, err
+}
+
+func ourDecrypt(r request) (answer, error) {
+	keys, err := r.parse()
+	if err != nil {
+		return answer{}, err
+	}
+	e := encrypted{r.Token, jwe.Policy{
+		Algorithm: jwk.Algorithm(r.Alg), Encryption: jwe.Encryption(r.Enc), AllowZip: r.Zip, MaxIterations: jwe.MaxIterations,
+	}}
+	m, err := e.open(keys[0])
+	if err != nil {
+		return answer{}, err
+	}
+	if string(m.AAD()) != string(decoded(r.AAD)) {
+		return answer{}, errors.New("another aad")
+	}
+	return answer{Payload: wire.Encode(m.Plaintext())}, nil
+}
+
+// ourNest signs with the first key, for the second.
+func ourNest(r request) (answer, error) {
+	keys, err := r.parse()
+	if err != nil {
+		return answer{}, err
+	}
+	to, err := jwe.NewEncrypter(keys[1], jwe.Encryption(r.Enc), jwe.Header{ContentType: "JWT"})
+	if err != nil {
+		return answer{}, err
+	}
+	var c struct {
+		Iss, Sub, Aud string
+		Iat, Exp      int64
+	}
+	if err := json.Unmarshal(decoded(r.Payload), &c); err != nil {
+		return answer{}, err
+	}
+	token, err := jwt.SignNested(keys[0], nestedType, jwt.Claims{
+		Issuer: c.Iss, Subject: c.Sub, Audience: []string{c.Aud}, IssuedAt: time.Unix(c.Iat, 0), Expiry: time.Unix(c.Exp, 0),
+	}, nil, to)
+	return answer{Token: token}, err
+}
+
+// nestedType is the "typ" of the token inside.
+const nestedType = "at+jwt"
+
+func ourUnnest(r request) (answer, error) {
+	keys, err := r.parse()
+	if err != nil {
+		return answer{}, err
+	}
+	policy := jwt.Policy{InsecureSkipIssuer: true, Audience: "orders", Type: nestedType, Now: time.Now}
+	token, err := jwt.VerifyNested[struct{}](policy, keys[0],
+		jwe.Policy{Algorithm: jwk.Algorithm(r.KeyAlg), Encryption: jwe.Encryption(r.Enc)}, keys[1], r.Token)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{Payload: wire.Encode(token.Payload())}, nil
 }

@@ -194,7 +194,8 @@ func (l *latchset) ask(r request) (answer, error) {
 }
 
 // supports looks at algorithms, types of keys and forms. The command writes public
-// keys only, and so nothing of a secret.
+// keys only, and so nothing of a secret. Asked for "zip", version 11 says so in the
+// header, compresses nothing, and cannot read that itself.
 func (l *latchset) supports(r request) bool {
 	for _, alg := range []string{r.Alg, r.Enc, r.KeyAlg} {
 		if alg != "" && !slices.Contains(l.algorithms, alg) {
@@ -207,7 +208,7 @@ func (l *latchset) supports(r request) bool {
 			return false
 		}
 	}
-	return r.Op != "pem" && !(r.Op == "jwk" && r.Type == "oct") && r.Type != "OKP" && r.Type != "AKP" && !strings.HasPrefix(r.Form, "unencoded")
+	return !r.Zip && r.Op != "pem" && !(r.Op == "jwk" && r.Type == "oct") && r.Type != "OKP" && r.Type != "AKP" && !strings.HasPrefix(r.Form, "unencoded")
 }
 
 // The command does not tell its version: Debian does.
@@ -230,7 +231,11 @@ func (l *latchset) sign(r request) (answer, error) {
 		if i > 0 && r.Form != "general" {
 			break
 		}
-		args = append(args, "-k", l.file(key), "-s", object(map[string]any{"protected": map[string]any{"alg": r.Alg, "kid": keyID(key)}}))
+		header := map[string]any{"alg": r.Alg, "kid": keyID(key)}
+		if r.Op == "nest" {
+			header["typ"] = nestedType
+		}
+		args = append(args, "-k", l.file(key), "-s", object(map[string]any{"protected": header}))
 	}
 	out, err := l.run("", args...)
 	return answer{Token: strings.TrimSpace(out)}, err
@@ -254,9 +259,6 @@ func (l *latchset) encrypt(r request) (answer, error) {
 	if r.Form != "general" {
 		header["alg"], header["kid"] = r.Alg, keyID(r.Keys[0])
 	}
-	if r.Zip {
-		header["zip"] = "DEF"
-	}
 	if r.APU != "" {
 		header["apu"], header["apv"] = r.APU, r.APV
 	}
@@ -275,7 +277,7 @@ func (l *latchset) encrypt(r request) (answer, error) {
 		if i > 0 && r.Form != "general" {
 			break
 		}
-		args = append(args, "-k", l.file(key))
+		args = append(args, "-k", l.file(labelled(key, r.Enc)))
 		if r.Form == "general" {
 			args = append(args, "-r", object(map[string]any{"header": map[string]any{"alg": r.Alg, "kid": keyID(key)}}))
 		}
@@ -285,12 +287,18 @@ func (l *latchset) encrypt(r request) (answer, error) {
 }
 
 func (l *latchset) decrypt(r request) (answer, error) {
-	out, err := l.run(r.Token, "jwe", "dec", "-i", "-", "-k", l.file(r.Keys[0]), "-O", "-")
+	out, err := l.run(r.Token, "jwe", "dec", "-i", "-", "-k", l.file(labelled(r.Keys[0], r.Enc)), "-O", "-")
 	return answer{Payload: encode(out)}, err
 }
 
+// labelled returns a key for dir as this peer wants it: with the "enc" where other
+// keys have "alg".
+func labelled(key json.RawMessage, enc string) json.RawMessage {
+	return bytes.Replace(key, []byte(`"alg":"dir"`), []byte(`"alg":"`+enc+`"`), 1)
+}
+
 func (l *latchset) nest(r request) (answer, error) {
-	inner, err := l.sign(request{Form: "compact", Alg: r.Alg, Keys: r.Keys[:1], Payload: r.Payload})
+	inner, err := l.sign(request{Op: r.Op, Form: "compact", Alg: r.Alg, Keys: r.Keys[:1], Payload: r.Payload})
 	if err != nil {
 		return inner, err
 	}
@@ -298,7 +306,7 @@ func (l *latchset) nest(r request) (answer, error) {
 }
 
 func (l *latchset) unnest(r request) (answer, error) {
-	inner, err := l.decrypt(request{Keys: r.Keys[1:], Token: r.Token})
+	inner, err := l.decrypt(request{Enc: r.Enc, Keys: r.Keys[1:], Token: r.Token})
 	if err != nil {
 		return inner, err
 	}
