@@ -43,6 +43,7 @@ type part struct {
 var parts = []part{
 	{"verify", "jose", verifyCost},
 	{"sign", "jose", signCost},
+	{"jwe", "jose", encryptionCost},
 	{"issuer", "issuer", issuerLoad},
 	{"guard", "guard", guardLoad},
 	{"revocation", "revocation", revocationLatency},

@@ -28,7 +28,7 @@ func signCost(s settings) ([]section, error) {
 		if alg == jwk.HS256 {
 			want = promise{rival: signHMACRival, why: whySign[alg]}
 		}
-		if err := compareRow(s, &sec, alg, "sign", signOps, want); err != nil {
+		if err := compareAlgorithm(s, &sec, alg, "sign", signOps, want); err != nil {
 			return nil, err
 		}
 	}
@@ -66,7 +66,7 @@ func signOps(alg jwk.Algorithm) ([]operation, error) {
 		}
 		ops = append(ops, op)
 	}
-	return inRow(string(alg), ops), nil
+	return ops, nil
 }
 
 func rivalSign(lib rivals.Library, alg jwk.Algorithm, key signer) (operation, error) {

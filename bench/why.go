@@ -7,4 +7,8 @@ import "github.com/counterfoil/counterfoil/jose/jwk"
 var (
 	whyVerify = map[jwk.Algorithm]string{}
 	whySign   = map[jwk.Algorithm]string{}
+
+	whyDirect, whyNested string
 )
+
+func whyPair(pair) string { return "" }
