@@ -37,14 +37,16 @@ func rememberHeader(segment string, p *params) {
 		return
 	}
 	old := headers.Load()
+	if old != nil && (*old)[segment] != nil {
+		return
+	}
+	keepHeader(old, segment, p)
+}
+
+func keepHeader(old *map[string]*params, segment string, p *params) {
 	next := make(map[string]*params)
-	if old != nil {
-		if _, ok := (*old)[segment]; ok {
-			return
-		}
-		if len(*old) < maxCachedHeaders {
-			maps.Copy(next, *old)
-		}
+	if old != nil && len(*old) < maxCachedHeaders {
+		maps.Copy(next, *old)
 	}
 	next[strings.Clone(segment)] = p
 	headers.CompareAndSwap(old, &next)

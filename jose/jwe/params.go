@@ -55,6 +55,9 @@ func parseProtected(segment string) (*params, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p, ok := scanHeader(data); ok {
+		return p, nil
+	}
 	m, err := parseMembers(data)
 	if err != nil {
 		return nil, err

@@ -235,9 +235,12 @@ func (k *ecdhKey) appendEPK(b jsontext.Value, pub *ecdh.PublicKey) jsontext.Valu
 // parseEPK reads an ephemeral key, which must be on the curve of k and have no
 // private part.
 func (k *ecdhKey) parseEPK(epk jsontext.Value) (*ecdh.PublicKey, error) {
-	j, err := parseObject(epk)
-	if err != nil {
-		return nil, err
+	j, ok := flatObject(epk)
+	if !ok {
+		var err error
+		if j, err = parseObject(epk); err != nil {
+			return nil, err
+		}
 	}
 	kty, err := j.text("kty")
 	if err != nil || kty != k.kty || j.isPrivate() {
@@ -257,21 +260,61 @@ func (k *ecdhKey) parseEPK(epk jsontext.Value) (*ecdh.PublicKey, error) {
 	return k.point(x, y)
 }
 
+// flatObject takes apart what nearly every sender writes: an object of few members
+// without white space, whose values are strings without escapes. It says nothing of
+// any other text.
+func flatObject(data []byte) (object, bool) {
+	const few = 8
+	j := make(object, 0, few)
+	rest, ok := bytes.CutPrefix(data, []byte{'{'})
+	for ok && len(j) < few {
+		var m rawMember
+		if m.name, rest, ok = flatString(rest); !ok || len(rest) == 0 || rest[0] != ':' || j.has(string(m.name[1:len(m.name)-1])) {
+			return nil, false
+		}
+		m.name = m.name[1 : len(m.name)-1]
+		if m.value, rest, ok = flatString(rest[1:]); !ok || len(rest) == 0 {
+			return nil, false
+		}
+		j = append(j, m)
+		if rest[0] == '}' {
+			return j, len(rest) == 1
+		}
+		rest, ok = bytes.CutPrefix(rest, []byte{','})
+	}
+	return nil, false
+}
+
+// flatString reads a string of printable ASCII, and returns it with its quotes.
+func flatString(data []byte) (s, rest []byte, ok bool) {
+	if len(data) == 0 || data[0] != '"' {
+		return nil, nil, false
+	}
+	for i, c := range data[1:] {
+		switch {
+		case c == '"':
+			return data[:i+2], data[i+2:], true
+		case c < ' ' || c > '~' || c == '\\':
+			return nil, nil, false
+		}
+	}
+	return nil, nil, false
+}
+
 // concatKDF derives a key of size bytes from the agreed secret z, leading zeros
 // included, with SHA-256 (RFC 7518, Section 4.6.2; NIST SP 800-56A).
 func concatKDF(z []byte, algorithm string, apu, apv []byte, size int) []byte {
-	var info []byte
-	for _, part := range [][]byte{[]byte(algorithm), apu, apv} { // AlgorithmID, PartyUInfo, PartyVInfo
-		info = append(binary.BigEndian.AppendUint32(info, uint32(len(part))), part...)
+	input := append(make([]byte, 4, 256), z...)                             // the counter comes first
+	for _, part := range [...]string{algorithm, string(apu), string(apv)} { // AlgorithmID, PartyUInfo, PartyVInfo
+		input = append(binary.BigEndian.AppendUint32(input, uint32(len(part))), part...)
 	}
-	info = binary.BigEndian.AppendUint32(info, uint32(size)*8) // SuppPubInfo
-	var key []byte
+	input = binary.BigEndian.AppendUint32(input, uint32(size)*8) // SuppPubInfo
+	defer clear(input)
+	key := make([]byte, 0, size+sha256.Size)
 	for round := uint32(1); len(key) < size; round++ {
-		h := sha256.New()
-		h.Write(binary.BigEndian.AppendUint32(nil, round))
-		h.Write(z)
-		h.Write(info)
-		key = h.Sum(key)
+		binary.BigEndian.PutUint32(input, round)
+		sum := sha256.Sum256(input)
+		key = append(key, sum[:]...)
 	}
 	return key[:size]
 }
