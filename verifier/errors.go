@@ -1,13 +1,11 @@
 package verifier
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/counterfoil/counterfoil/jose/jwks"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -74,8 +72,8 @@ func StatusOf(err error) (status int, challenge string, retry time.Duration) {
 	var (
 		request *RequestError
 		scope   *ScopeError
-		policy  *jwt.PolicyError
 	)
+	explained := jwt.Explain(err)
 	switch {
 	case err == nil:
 		return http.StatusOK, "", 0
@@ -89,23 +87,12 @@ func StatusOf(err error) (status int, challenge string, retry time.Duration) {
 		return http.StatusForbidden, bearer("insufficient_scope", "") + `, scope="` + scopeList(scope.Scope) + `"`, 0
 	case errors.Is(err, ErrRole):
 		return http.StatusForbidden, bearer("insufficient_scope", ""), 0
-	case isTemporary(err):
+	case errors.Is(err, ErrNotReady), errors.Is(err, ErrStale), errors.Is(err, ErrBlind), explained.Reason == jwt.ReasonUnavailable:
 		return http.StatusServiceUnavailable, "", retryAfter
-	case errors.As(err, &policy):
+	case explained.Stage == jwt.StagePolicy:
 		return http.StatusInternalServerError, "", 0
 	}
 	return http.StatusUnauthorized, bearer("invalid_token", describe(err)), 0
-}
-
-func isTemporary(err error) bool {
-	for _, t := range []error{
-		ErrNotReady, ErrStale, ErrBlind, jwks.ErrNoKeys, jwks.ErrWithdrawn, context.Canceled, context.DeadlineExceeded,
-	} {
-		if errors.Is(err, t) {
-			return true
-		}
-	}
-	return false
 }
 
 func bearer(code, description string) string {
@@ -116,19 +103,15 @@ func bearer(code, description string) string {
 }
 
 func describe(err error) string {
-	var (
-		expired *jwt.ExpiredError
-		revoked *RevokedError
-	)
+	var revoked *RevokedError
 	switch {
-	case errors.As(err, &expired):
-		return "the token expired"
 	case errors.As(err, &revoked):
 		return "the token was revoked"
 	case errors.Is(err, ErrBound):
 		return "the token needs a proof of possession"
 	}
-	return "the token is not good here"
+	_, description := jwt.Explain(err).Client()
+	return description
 }
 
 // scopeList writes scopes for a quoted string. RFC 6749, Section 3.3 leaves no

@@ -45,7 +45,7 @@ func Example() {
 	// Output:
 	// ada may read
 	// 200 ""
-	// 401 "Bearer error=\"invalid_token\", error_description=\"the token is not good here\""
+	// 401 "Bearer error=\"invalid_token\", error_description=\"the token is malformed\""
 	// 401 "Bearer"
 }
 

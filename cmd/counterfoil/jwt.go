@@ -201,8 +201,11 @@ func explain(err error, now time.Time, token string) error {
 	if early, ok := errors.AsType[*jwt.NotYetError](err); ok {
 		return hinted(fmt.Errorf("token is good only %s (%s %s)", distance(now, early.At), early.Claim, stamp(early.At)), look)
 	}
-	if claim, ok := errors.AsType[*jwt.ClaimError](err); ok && claim.Claim == "typ" {
+	switch e := jwt.Explain(err); {
+	case e.Claim == "typ":
 		return hinted(err, "say which type you want with --typ, such as --typ at+jwt for an access token")
+	case e.Hint != "" && (e.Stage == jwt.StageForm || e.Stage == jwt.StageClaims || e.Stage == jwt.StageLimits):
+		return hinted(err, e.Hint)
 	}
 	return hinted(explainKey(err, token), look)
 }
