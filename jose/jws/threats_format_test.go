@@ -229,16 +229,23 @@ func negateS(t *testing.T, token string, order *big.Int) string {
 	return h + "." + p + "." + wire.Encode(sig)
 }
 
-func TestThreat11EveryByte(t *testing.T) {
+// Every bit flipped, every byte left out, every length. Of the thousands of bytes
+// of an ML-DSA signature, which take a verification for each bit, some stand for all.
+func TestThreat11EveryBit(t *testing.T) {
 	for _, alg := range algorithms {
 		t.Run(string(alg), func(t *testing.T) {
+			t.Parallel()
 			key := newKey(t, alg)
 			token := craft(t, key, fmt.Sprintf(`{"alg":%q,"kid":%q}`, alg, alg), "payload")
 			accept(t, key, token)
+			step := 1 + len(token)/1000
 			for i := range token {
-				for _, mask := range []byte{1, 2, 0x20, 0x80} {
+				for bit := range 8 {
+					if i%step != 0 {
+						break
+					}
 					bad := []byte(token)
-					bad[i] ^= mask
+					bad[i] ^= 1 << bit
 					refuse(t, key, string(bad))
 				}
 				refuse(t, key, token[:i])

@@ -24,6 +24,7 @@ var Algorithms = []jwk.Algorithm{
 	jwk.PS256, jwk.PS384, jwk.PS512,
 	jwk.ES256, jwk.ES384, jwk.ES512,
 	jwk.Ed25519, jwk.EdDSA,
+	jwk.MLDSA44, jwk.MLDSA65, jwk.MLDSA87,
 }
 
 // RSA returns the one RSA key of a test binary, since they take long to make.
