@@ -231,7 +231,7 @@ func negateS(t *testing.T, token string, order *big.Int) string {
 
 // Every bit flipped, every byte left out, every length. Of the thousands of bytes
 // of an ML-DSA signature, which take a verification for each bit, some stand for all.
-func TestThreat11EveryBit(t *testing.T) {
+func TestThreat11EveryByte(t *testing.T) {
 	for _, alg := range algorithms {
 		t.Run(string(alg), func(t *testing.T) {
 			t.Parallel()
