@@ -84,7 +84,7 @@ func (e *Encrypter) prepare() (err error) {
 		return errTooLarge
 	}
 	if e.key.Fixed() {
-		e.fixed, err = e.appendHeader(nil, jwk.Wrapped{})
+		e.fixed, err = e.encodeHeader(nil, nil, jwk.Wrapped{})
 	}
 	return err
 }
@@ -107,10 +107,10 @@ func (e *Encrypter) Encrypt(plaintext []byte) (string, error) {
 	}
 	header := e.fixed
 	if header == nil {
-		if s.aad, err = e.appendHeader(s.aad[:0], w); err != nil {
+		if header, err = e.encodeHeader(s.aad[:0], s.out[:0], w); err != nil {
 			return "", err
 		}
-		header = s.aad
+		s.aad = header
 	}
 	if err := e.seal(s, &w, cek, plaintext, header); err != nil {
 		return "", err
@@ -143,10 +143,13 @@ func (e *Encrypter) newKey() (w jwk.Wrapped, cek []byte, err error) {
 	return w, cek, err
 }
 
-// appendHeader appends the encoded header of a message for one recipient.
-func (e *Encrypter) appendHeader(dst []byte, w jwk.Wrapped) ([]byte, error) {
-	text := append([]byte{'{'}, e.own...)
-	text = append(append(text, ','), e.shared...)
+// encodeHeader appends the encoded header of a message for one recipient to dst.
+// text is memory for it as JSON.
+func (e *Encrypter) encodeHeader(dst, text []byte, w jwk.Wrapped) ([]byte, error) {
+	text = append(append(text, '{'), e.own...)
+	if len(e.shared) > 0 {
+		text = append(append(text, ','), e.shared...)
+	}
 	text = append(appendWrapped(text, w), '}')
 	if len(text) > MaxHeader {
 		return nil, errTooLarge

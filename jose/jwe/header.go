@@ -2,9 +2,9 @@ package jwe
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -93,19 +93,19 @@ func (h *Header) appendShared(b []byte) (_ []byte, err error) {
 // appendWrapped appends the parameters that belong to a wrapped key.
 func appendWrapped(b []byte, w jwk.Wrapped) []byte {
 	if w.EPK != nil {
-		b = append(appendName(b, "epk"), w.EPK...)
+		b = append(appendKnown(b, "epk"), w.EPK...)
 	}
 	for _, m := range [...]struct {
 		name  string
 		value []byte
 	}{{"apu", w.APU}, {"apv", w.APV}, {"iv", w.IV}, {"tag", w.Tag}, {"p2s", w.P2S}, {"ek", w.EK}} {
 		if len(m.value) > 0 {
-			b = append(appendName(b, m.name), '"')
+			b = append(appendKnown(b, m.name), '"')
 			b = append(wire.AppendEncode(b, m.value), '"')
 		}
 	}
 	if w.P2C != 0 {
-		b = fmt.Append(appendName(b, "p2c"), w.P2C)
+		b = strconv.AppendInt(appendKnown(b, "p2c"), int64(w.P2C), 10)
 	}
 	return b
 }
@@ -116,6 +116,15 @@ func appendText(b []byte, name, value string) ([]byte, error) {
 		return nil, errors.New("jwe: " + name + " is not valid UTF-8")
 	}
 	return b, nil
+}
+
+// appendKnown is appendName for a name without anything to escape, in a list that
+// has begun.
+func appendKnown(b []byte, name string) []byte {
+	if b[len(b)-1] != '{' {
+		b = append(b, ',')
+	}
+	return append(append(append(b, '"'), name...), '"', ':')
 }
 
 // appendName appends the name of a member, after a comma unless it is the first

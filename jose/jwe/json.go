@@ -57,7 +57,7 @@ type candidate struct {
 }
 
 func (d *document) message(c candidate, plaintext []byte) (*Message, error) {
-	m := &Message{header: d.recipients[c.index].safe, plaintext: plaintext, key: c.key, index: c.index}
+	m := &Message{header: *d.recipients[c.index].safe, plaintext: plaintext, key: c.key, index: c.index}
 	if d.aad == "" {
 		return m, nil
 	}
@@ -288,11 +288,11 @@ func readRecipient(one recipientJSON, protected, shared members) (r recipient, e
 }
 
 // protectedPart is the protected header by itself.
-func protectedPart(protected, unknown members) (Header, error) {
-	var p params
+func protectedPart(protected, unknown members) (*Header, error) {
+	p := new(params)
 	err := p.fields(protected)
 	p.Header.members = unknown
-	return p.Header, err
+	return &p.Header, err
 }
 
 // EncryptJSON returns plaintext in the JSON serialization for the keys of the
@@ -337,7 +337,7 @@ func (e *Encrypter) flattened(plaintext, aad []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	header, err := e.appendHeader(nil, w)
+	header, err := e.encodeHeader(nil, nil, w)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,8 @@ type params struct {
 	critical []string    // names in "crit"
 	wrapped  jwk.Wrapped // but for the encrypted key
 
-	// safe is the protected header where that is not all of it, in JSON.
-	safe Header
+	// safe is the protected header where that is not all of it: in JSON.
+	safe *Header
 }
 
 // members is a header taken apart, each value still JSON.

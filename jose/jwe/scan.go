@@ -2,6 +2,7 @@ package jwe
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -15,13 +16,13 @@ import (
 // Whatever a scanner does not take is left to the general way, which alone decides
 // what is refused: a scanner says yes or nothing.
 type scanner struct {
-	data []byte
+	data string // what is still to be read
 	seen uint16 // a bit for each name, since none may come twice
 }
 
 // scanHeader returns the parameters in the JSON of a protected header, or false.
 func scanHeader(data []byte) (*params, bool) {
-	s, p := scanner{data: data}, new(params)
+	s, p := scanner{data: string(data)}, new(params) // one copy, of which the members are parts
 	if !s.take('{') {
 		return nil, false
 	}
@@ -37,14 +38,14 @@ func scanHeader(data []byte) (*params, bool) {
 			return nil, false
 		}
 		p.APU, p.APV, p.Iterations = p.wrapped.APU, p.wrapped.APV, p.wrapped.P2C
-		return p, p.checkPassword() == nil
+		return p, p.checkPassword() == nil && !strings.HasPrefix(string(p.Algorithm), "HPKE-")
 	}
 }
 
 // member reads the value of a member.
-func (s *scanner) member(p *params, name []byte) bool {
+func (s *scanner) member(p *params, name string) bool {
 	w := &p.wrapped
-	switch string(name) {
+	switch name {
 	case "alg":
 		return s.string(0, (*string)(&p.Algorithm))
 	case "enc":
@@ -89,26 +90,26 @@ func (s *scanner) take(c byte) bool {
 }
 
 // text reads a string of printable ASCII without escapes.
-func (s *scanner) text() ([]byte, bool) {
+func (s *scanner) text() (string, bool) {
 	if !s.take('"') {
-		return nil, false
+		return "", false
 	}
-	for i, c := range s.data {
-		switch {
+	for i := range len(s.data) {
+		switch c := s.data[i]; {
 		case c == '"':
 			text := s.data[:i]
 			s.data = s.data[i+1:]
 			return text, true
 		case c < ' ' || c > '~' || c == '\\':
-			return nil, false
+			return "", false
 		}
 	}
-	return nil, false
+	return "", false
 }
 
 func (s *scanner) string(bit uint, to *string) bool {
 	text, ok := s.text()
-	*to = string(text)
+	*to = text
 	return ok && s.first(bit)
 }
 
@@ -129,7 +130,7 @@ func (s *scanner) count(bit uint, to *int) bool {
 	for n < len(s.data) && '0' <= s.data[n] && s.data[n] <= '9' {
 		n++
 	}
-	value, err := strconv.ParseUint(string(s.data[:n]), 10, 31)
+	value, err := strconv.ParseUint(s.data[:n], 10, 31)
 	if err != nil || n > 1 && s.data[0] == '0' || !s.first(bit) {
 		return false
 	}
@@ -156,14 +157,14 @@ func (s *scanner) object(bit uint, w *jwk.Wrapped) bool {
 		if !s.take('}') {
 			return false
 		}
-		w.EPK = start[:len(start)-len(s.data)]
+		w.EPK = []byte(start[:len(start)-len(s.data)])
 		return true
 	}
 }
 
-func (s *scanner) coordinate(name []byte) bool {
+func (s *scanner) coordinate(name string) bool {
 	bit := uint(12)
-	switch string(name) {
+	switch name {
 	case "kty":
 	case "crv":
 		bit = 13

@@ -33,7 +33,7 @@ func newDirect(info algorithmInfo, secret []byte) (material, error) {
 	}
 	k := &directKey{sharedSecret: sharedSecret{secret: secret}}
 	for _, name := range names {
-		c, err := content.New(name, secret)
+		c, err := content.NewReusable(name, secret)
 		if err != nil {
 			return nil, malformed("k")
 		}

@@ -16,8 +16,8 @@ import (
 type cbc struct {
 	suite Suite
 	block cipher.Block
-	key   []byte    // of the HMAC
-	macs  sync.Pool // of hash.Hash, keyed
+	key   []byte     // of the HMAC
+	macs  *sync.Pool // of hash.Hash, keyed; nil for a key that is used once
 }
 
 // newCBC takes the first half of key for the HMAC and the second for AES.
@@ -68,18 +68,27 @@ func (c *cbc) Open(dst, sealed, aad []byte) ([]byte, error) {
 // appendTag appends the first half of the HMAC over aad ‖ iv ‖ ciphertext ‖ AL,
 // where AL is the length of aad in bits (RFC 7518, Section 5.2.2.1).
 func (c *cbc) appendTag(dst, aad, text []byte) []byte {
-	mac, ok := c.macs.Get().(hash.Hash)
-	if !ok {
-		mac = hmac.New(c.suite.mac, c.key)
-	}
-	mac.Reset()
+	mac := c.mac()
 	mac.Write(aad)
 	mac.Write(text)
 	var sum [MaxKey]byte // first the eight bytes of AL, then the whole HMAC
 	mac.Write(binary.BigEndian.AppendUint64(sum[:0], uint64(len(aad))*8))
 	dst = append(dst, mac.Sum(sum[:0])[:c.suite.Tag]...)
-	c.macs.Put(mac)
+	if c.macs != nil {
+		c.macs.Put(mac)
+	}
 	return dst
+}
+
+// mac returns a keyed hash that has read nothing.
+func (c *cbc) mac() hash.Hash {
+	if c.macs != nil {
+		if mac, ok := c.macs.Get().(hash.Hash); ok {
+			mac.Reset()
+			return mac
+		}
+	}
+	return hmac.New(c.suite.mac, c.key)
 }
 
 // appendPadded appends text and the padding of PKCS #7: n bytes of value n, with

@@ -15,6 +15,7 @@ import (
 	"crypto/sha512"
 	"errors"
 	"hash"
+	"sync"
 )
 
 // ErrOpen is all that [Cipher.Open] says about a text that does not open. Which
@@ -103,6 +104,16 @@ func New(enc string, key []byte) (Cipher, error) {
 		return newCBC(s, key)
 	}
 	return newGCM(key)
+}
+
+// NewReusable is [New] for a key that serves many texts: the cipher keeps what can
+// be used again.
+func NewReusable(enc string, key []byte) (Cipher, error) {
+	c, err := New(enc, key)
+	if c, ok := c.(*cbc); ok {
+		c.macs = new(sync.Pool)
+	}
+	return c, err
 }
 
 // A gcm is AES-GCM (RFC 7518, Section 5.3). In both directions it goes through the
