@@ -17,6 +17,14 @@
 // of them turns off another. "exp" is required and cannot be waived. What a key
 // may sign ([jwk.Limits]) is enforced on top of the policy.
 //
+// A [Profile] takes the place of the type where a specification says what a token
+// of its kind has to look like: [AccessToken], [IDToken], [LogoutToken],
+// [SecurityEventToken], [ClientAssertion], [StatusListToken], [DPoPProof]. No
+// token of one kind passes for another.
+//
+// Errors are for programs to branch on; [Explain] takes each apart, says what a
+// person may do about it, and what may be told to whoever sent the token.
+//
 // Claims are plain strings and numbers chosen by the issuer and often by its
 // users: "sub" may hold a quotation mark, a path or a URL. Nothing here escapes
 // them for a database, a directory or a shell (RFC 8725, Section 3.10). Nothing

@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -158,16 +159,14 @@ func (l LogoutToken) row() *kind {
 func (LogoutToken) settle(Policy) error { return nil }
 
 func (LogoutToken) check(_ Policy, _ jws.Header, c *claimSet, _ time.Time) error {
-	var events map[string]jsontext.Value
-	if wire.Unmarshal(c.value("events"), &events) != nil || events[BackChannelLogout].Kind() != '{' {
+	if eventsOf(c)[BackChannelLogout].Kind() != '{' {
 		return &ClaimError{"events", "does not say that it is a logout"}
 	}
-	sid := c.value("sid")
-	switch {
-	case sid != nil && (sid.Kind() != '"' || string(sid) == `""`):
-		return &ClaimError{"sid", wrongKind}
-	case c.Subject == "" && sid == nil:
+	switch sid := c.claim("sid"); {
+	case sid.Kind() == 0 && c.Subject == "":
 		return &ClaimError{"sub", "is missing, and so is sid"}
+	case sid.Kind() != 0 && (sid.Kind() != '"' || sid.Text() == `""`):
+		return &ClaimError{"sid", wrongKind}
 	}
 	return nil
 }
@@ -184,8 +183,8 @@ func (SecurityEventToken) row() *kind          { return &securityEventTokens }
 func (SecurityEventToken) settle(Policy) error { return nil }
 
 func (SecurityEventToken) check(_ Policy, _ jws.Header, c *claimSet, _ time.Time) error {
-	var events map[string]jsontext.Value
-	if wire.Unmarshal(c.value("events"), &events) != nil || len(events) == 0 {
+	events := eventsOf(c)
+	if len(events) == 0 {
 		return &ClaimError{"events", "names no event"}
 	}
 	for _, payload := range events {
@@ -193,10 +192,18 @@ func (SecurityEventToken) check(_ Policy, _ jws.Header, c *claimSet, _ time.Time
 			return &ClaimError{"events", wrongKind}
 		}
 	}
-	if id := c.value("sub_id"); id != nil && id.Kind() != '{' {
+	if id := c.claim("sub_id"); id.Kind() != 0 && id.Kind() != '{' {
 		return &ClaimError{"sub_id", wrongKind} // RFC 9493, Section 4.1
 	}
 	return nil
+}
+
+// eventsOf reads "events", which is an object, by the names of the events.
+func eventsOf(c *claimSet) (events map[string]jsontext.Value) {
+	if wire.Unmarshal([]byte(c.claim("events").Text()), &events) != nil {
+		return nil
+	}
+	return events
 }
 
 // ClientAssertion is the profile by which a client authenticates (RFC 7523,
@@ -261,12 +268,12 @@ func (s StatusListToken) check(_ Policy, _ jws.Header, c *claimSet, _ time.Time)
 	if c.Subject != s.URI {
 		return &ClaimError{"sub", "is not the URI wanted"}
 	}
-	ttl := c.value("ttl")
-	if ttl == nil {
+	ttl := c.claim("ttl")
+	if ttl.Kind() == 0 {
 		return nil
 	}
-	var seconds float64
-	if ttl.Kind() != '0' || wire.Unmarshal(ttl, &seconds) != nil || seconds <= 0 || seconds > maxTTL {
+	seconds, err := strconv.ParseFloat(ttl.Text(), 64)
+	if ttl.Kind() != '0' || err != nil || seconds <= 0 || seconds > maxTTL {
 		return &ClaimError{"ttl", "is not a positive number of seconds of at most 366 days"}
 	}
 	return nil
