@@ -54,6 +54,9 @@ func newECDH(info algorithmInfo, kty, crv string, x, y, d []byte) (material, err
 	if curve.kty != kty {
 		return nil, malformed("crv does not belong to kty")
 	}
+	if err := approvedCurve(crv); err != nil {
+		return nil, err
+	}
 	pub, err := curve.point(x, y)
 	if err != nil {
 		return nil, err

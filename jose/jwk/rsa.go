@@ -51,7 +51,7 @@ func newRSA(info algorithmInfo, w rsaNumbers) (material, error) {
 		return nil, err
 	}
 	if info.family == familyOAEP {
-		return newOAEP(info, k), nil
+		return newOAEP(info, k), approvedAlgorithm(info.alg)
 	}
 	return k, nil
 }
@@ -86,7 +86,7 @@ func rsaPublic(n, e []byte) (*rsa.PublicKey, error) {
 	case hasROCA(modulus):
 		return nil, fmt.Errorf("%w: RSA modulus made by a broken generator (CVE-2017-15361)", ErrWeakKey)
 	}
-	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, nil
+	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, approvedRSA(modulus, exponent.Int64())
 }
 
 // minimal reports whether b is a Base64urlUInt without leading zeros (RFC 7518,
@@ -110,6 +110,9 @@ func rsaPrivate(pub *rsa.PublicKey, w rsaNumbers) (*rsa.PrivateKey, error) {
 	}
 	if priv.D.Sign() == 0 || priv.D.Cmp(priv.N) >= 0 {
 		return nil, malformed("d")
+	}
+	if err := approvedPrimes(len(priv.Primes)); err != nil {
+		return nil, err
 	}
 	priv.Precompute()
 	if priv.Primes == nil {
