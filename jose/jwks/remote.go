@@ -83,10 +83,12 @@ type Config struct {
 	// fits; Microsoft Entra publishes RSA keys so. Default none: they are left
 	// out, but for those whose curve implies one.
 	Algorithm jwk.Algorithm
-	MaxAge    time.Duration // used when the source names none; default 10 min
-	MaxStale  time.Duration // use beyond the last answer; default 24 h
-	StateFile string        // a copy on disk, to start from when the source is down; default none
-	Log       *slog.Logger  // changes of state; default none
+	// Extensions are algorithms that keys may have beside those of package jwk.
+	Extensions []jwk.Extension
+	MaxAge     time.Duration // used when the source names none; default 10 min
+	MaxStale   time.Duration // use beyond the last answer; default 24 h
+	StateFile  string        // a copy on disk, to start from when the source is down; default none
+	Log        *slog.Logger  // changes of state; default none
 }
 
 // Remote is a key set somewhere else. It is safe for concurrent use.
@@ -122,7 +124,7 @@ type held struct {
 
 // parse reads a set as its source wrote it.
 func (c *Config) parse(body []byte) (*jwk.Set, error) {
-	return jwk.ParseSetAs(body, jwk.Params{Algorithm: c.Algorithm})
+	return jwk.ParseSetAs(body, jwk.Params{Algorithm: c.Algorithm, Extensions: c.Extensions})
 }
 
 func digest(body []byte) string {
@@ -142,6 +144,9 @@ func Open(cfg Config) (*Remote, error) {
 	}
 	if cfg.MaxAge < 0 || cfg.MaxStale < 0 {
 		return nil, errors.New("MaxAge and MaxStale must not be negative")
+	}
+	if _, err := cfg.parse([]byte(`{"keys":[]}`)); err != nil { // Extensions that contradict one another
+		return nil, err
 	}
 	cfg.MaxAge = min(max(cmp.Or(cfg.MaxAge, DefaultMaxAge), MinMaxAge), MaxMaxAge)
 	cfg.MaxStale = cmp.Or(cfg.MaxStale, DefaultMaxStale)
