@@ -109,15 +109,15 @@ func (d *document) explain(err error) error {
 // documentJSON has the members of both serializations; unknown ones are passed
 // over (RFC 7516, Section 7.2).
 type documentJSON struct {
-	Protected    jsontext.Value  `json:"protected"`
-	Unprotected  jsontext.Value  `json:"unprotected"`
-	Recipients   *recipientsJSON `json:"recipients"`
-	Header       jsontext.Value  `json:"header"`
-	EncryptedKey jsontext.Value  `json:"encrypted_key"`
-	AAD          jsontext.Value  `json:"aad"`
-	IV           jsontext.Value  `json:"iv"`
-	Ciphertext   jsontext.Value  `json:"ciphertext"`
-	Tag          jsontext.Value  `json:"tag"`
+	Protected    jsontext.Value `json:"protected"`
+	Unprotected  jsontext.Value `json:"unprotected"`
+	Recipients   jsontext.Value `json:"recipients"`
+	Header       jsontext.Value `json:"header"`
+	EncryptedKey jsontext.Value `json:"encrypted_key"`
+	AAD          jsontext.Value `json:"aad"`
+	IV           jsontext.Value `json:"iv"`
+	Ciphertext   jsontext.Value `json:"ciphertext"`
+	Tag          jsontext.Value `json:"tag"`
 }
 
 type recipientJSON struct {
@@ -184,10 +184,11 @@ func parseDocument(data []byte) (*document, error) {
 	}
 	list := []recipientJSON{{w.Header, w.EncryptedKey}}
 	if w.Recipients != nil {
-		if w.Header != nil || w.EncryptedKey != nil || len(*w.Recipients) == 0 {
+		var several recipientsJSON
+		if err := wire.Unmarshal(w.Recipients, &several); err != nil || len(several) == 0 || w.Header != nil || w.EncryptedKey != nil {
 			return nil, malformed("recipients")
 		}
-		list = *w.Recipients
+		list = several
 	}
 	return d, d.read(list, w.Unprotected)
 }
