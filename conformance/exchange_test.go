@@ -109,14 +109,15 @@ func tampered(token string) map[string]string {
 	parts := strings.Split(token, ".")
 	for i, part := range parts {
 		if part == "" {
-			continue // detached, or without an encrypted key
+			continue // detached, or of an algorithm that has no such part
 		}
 		changed := slices.Clone(parts)
 		changed[i] = tamperedText(part)
 		bad[fmt.Sprintf("part %d changed", i)] = strings.Join(changed, ".")
 	}
-	last := len(parts) - 1
-	bad["last part cut off"] = strings.Join(parts[:last], ".") + "."
+	if last := len(parts) - 1; parts[last] != "" {
+		bad["last part cut off"] = strings.Join(parts[:last], ".") + "."
+	}
 	return bad
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func TestFIPSOnly(t *testing.T) {
 	for _, alg := range signatureAlgorithms {
 		t.Run(string(alg), func(t *testing.T) { fipsSignature(t, keys, alg) })
 	}
-	for _, m := range managements {
+	for _, m := range slices.Concat(managements, hpkeManagements) {
 		if m.alg == jwk.RSAOAEP || m.curve == "X25519" {
 			continue
 		}

@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/counterfoil/counterfoil/jose/jwe"
@@ -67,9 +68,9 @@ var mutated = []management{
 
 func TestThreat11EveryBitAndLengthOfAJWE(t *testing.T) {
 	keys := newKeys(t)
-	for i, m := range mutated {
+	for i, m := range slices.Concat(mutated, hpkeManagements) {
 		encryptions := m.encryptions()
-		if !m.all { // one of the two kinds, in turn
+		if len(encryptions) == 2 { // one of the two kinds, in turn
 			encryptions = encryptions[i%2 : i%2+1]
 		}
 		for _, enc := range encryptions {

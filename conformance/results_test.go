@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/jose/jwe"
+	"github.com/counterfoil/counterfoil/jose/jwe/hpke"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
@@ -210,6 +211,14 @@ var managements = []management{
 	{alg: jwk.PBES2HS256A128KW}, {alg: jwk.PBES2HS384A192KW}, {alg: jwk.PBES2HS512A256KW},
 }
 
+// hpkeManagements are those of draft-ietf-jose-hpke-encrypt, which no peer has.
+var hpkeManagements = []management{
+	{alg: hpke.HPKE0, curve: "P-256"}, {alg: hpke.HPKE1, curve: "P-384"}, {alg: hpke.HPKE2, curve: "P-521"},
+	{alg: hpke.HPKE3, curve: "X25519"}, {alg: hpke.HPKE4, curve: "X25519"}, {alg: hpke.HPKE7, curve: "P-256"},
+	{alg: hpke.HPKE0KE, curve: "P-256"}, {alg: hpke.HPKE1KE, curve: "P-384"}, {alg: hpke.HPKE2KE, curve: "P-521"},
+	{alg: hpke.HPKE3KE, curve: "X25519"}, {alg: hpke.HPKE4KE, curve: "X25519"}, {alg: hpke.HPKE7KE, curve: "P-256"},
+}
+
 var allEncryptions = []jwe.Encryption{jwe.A128CBCHS256, jwe.A192CBCHS384, jwe.A256CBCHS512, jwe.A128GCM, jwe.A192GCM, jwe.A256GCM}
 
 // jsonEncryption is the content encryption of those tokens that are not compact.
@@ -217,8 +226,11 @@ const jsonEncryption = jwe.A128CBCHS256
 
 // encryptions are two of different construction, or all.
 func (m management) encryptions() []jwe.Encryption {
-	if m.all {
+	switch {
+	case m.all:
 		return allEncryptions
+	case m.alg.Integrated():
+		return []jwe.Encryption{hpke.Integrated}
 	}
 	return []jwe.Encryption{jsonEncryption, jwe.A256GCM}
 }
