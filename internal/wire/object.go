@@ -52,41 +52,50 @@ func (o *Object) Parse(text string) error {
 		s.fail(i, reasonKind)
 		return s.err()
 	}
-	opening := i
-	for more := s.first(&i); more; more = s.next(&i) {
-		start := i
-		name, begin := s.name(i)
-		if begin < 0 {
-			return s.err()
-		}
-		end, plain := s.value(begin, 1)
-		if end < 0 {
-			return s.err()
-		}
-		if !o.add(Member{name, Value{text[begin:end], plain}, hashName(name)}) {
-			s.fail(start, reasonDuplicate)
-			return s.err()
-		}
-		i = end
-	}
-	if i < 0 {
+	end := o.parse(&s, i, 0)
+	if end < 0 {
 		return s.err()
 	}
-	o.text, o.span = text, text[opening:i]
-	if i = s.space(i); i != len(text) {
-		s.fail(i, reasonMalformed)
+	if end = s.space(end); end != len(text) {
+		s.fail(end, reasonMalformed)
 		return s.err()
 	}
 	return nil
 }
 
+// parse reads the object whose bracket is at opening, inside depth others.
+func (o *Object) parse(s *scanner, opening, depth int) (end int) {
+	if depth == MaxDepth {
+		return s.fail(opening, reasonDeep)
+	}
+	i := opening
+	for more := s.first(&i); more; more = s.next(&i) {
+		start := i
+		name, begin := s.name(i)
+		if begin < 0 {
+			return begin
+		}
+		end, plain := s.value(begin, depth+1)
+		if end < 0 {
+			return end
+		}
+		if !o.add(Member{name, Value{s.text[begin:end], plain}, hashName(name)}) {
+			return s.fail(start, reasonDuplicate)
+		}
+		i = end
+	}
+	if i >= 0 {
+		o.text, o.span = s.text, s.text[opening:i]
+	}
+	return i
+}
+
 // add reports whether the member has a new name.
 func (o *Object) add(m Member) bool {
-	bit := uint64(1) << (m.hash >> 26)
-	if o.seen&bit != 0 && o.find(m.Name, m.hash) != nil {
+	if o.find(m.Name, m.hash) != nil {
 		return false
 	}
-	o.seen |= bit
+	o.seen |= 1 << (m.hash >> 26)
 	if o.n < fewMembers {
 		o.few[o.n] = m
 	} else {
@@ -117,6 +126,9 @@ func (o *Object) at(i int) *Member {
 }
 
 func (o *Object) find(name string, hash uint32) *Member {
+	if o.seen&(1<<(hash>>26)) == 0 {
+		return nil
+	}
 	if o.numbers != nil {
 		if i, ok := o.numbers[name]; ok {
 			return o.at(i)

@@ -238,13 +238,11 @@ func (k *ecdhKey) appendEPK(b jsontext.Value, pub *ecdh.PublicKey) jsontext.Valu
 // parseEPK reads an ephemeral key, which must be on the curve of k and have no
 // private part.
 func (k *ecdhKey) parseEPK(epk jsontext.Value) (*ecdh.PublicKey, error) {
-	j, ok := flatObject(epk)
-	if !ok {
-		var err error
-		if j, err = parseObject(epk); err != nil {
-			return nil, err
-		}
+	var members wire.Object
+	if members.Parse(string(epk)) != nil {
+		return nil, ErrUnwrap
 	}
+	j := object{&members}
 	kty, err := j.text("kty")
 	if err != nil || kty != k.kty || j.isPrivate() {
 		return nil, ErrUnwrap
@@ -261,47 +259,6 @@ func (k *ecdhKey) parseEPK(epk jsontext.Value) (*ecdh.PublicKey, error) {
 		return nil, err
 	}
 	return k.point(x, y)
-}
-
-// flatObject takes apart what nearly every sender writes: an object of few members
-// without white space, whose values are strings without escapes. It says nothing of
-// any other text.
-func flatObject(data []byte) (object, bool) {
-	const few = 8
-	j := make(object, 0, few)
-	rest, ok := bytes.CutPrefix(data, []byte{'{'})
-	for ok && len(j) < few {
-		var m rawMember
-		if m.name, rest, ok = flatString(rest); !ok || len(rest) == 0 || rest[0] != ':' || j.has(string(m.name[1:len(m.name)-1])) {
-			return nil, false
-		}
-		m.name = m.name[1 : len(m.name)-1]
-		if m.value, rest, ok = flatString(rest[1:]); !ok || len(rest) == 0 {
-			return nil, false
-		}
-		j = append(j, m)
-		if rest[0] == '}' {
-			return j, len(rest) == 1
-		}
-		rest, ok = bytes.CutPrefix(rest, []byte{','})
-	}
-	return nil, false
-}
-
-// flatString reads a string of printable ASCII, and returns it with its quotes.
-func flatString(data []byte) (s, rest []byte, ok bool) {
-	if len(data) == 0 || data[0] != '"' {
-		return nil, nil, false
-	}
-	for i, c := range data[1:] {
-		switch {
-		case c == '"':
-			return data[:i+2], data[i+2:], true
-		case c < ' ' || c > '~' || c == '\\':
-			return nil, nil, false
-		}
-	}
-	return nil, nil, false
 }
 
 // concatKDF derives a key of size bytes from the agreed secret z, leading zeros

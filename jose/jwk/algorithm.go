@@ -105,11 +105,11 @@ type algorithmInfo struct {
 	size       int              // bytes of the key-encryption key; 0 where there is none of fixed size
 	enc        Encryption       // of a key for Dir, if it is for one only
 	integrated bool             // HPKE without a content encryption key
-	alg        Algorithm        // the name; only from Params.algorithm
+	alg        Algorithm        // the name
 }
 
 // algorithms is every algorithm there is. What has no row does not exist.
-var algorithms = map[Algorithm]algorithmInfo{
+var algorithms = named(map[Algorithm]algorithmInfo{
 	HS256:   {family: familyHMAC, kty: ktyOct, hash: crypto.SHA256},
 	HS384:   {family: familyHMAC, kty: ktyOct, hash: crypto.SHA384},
 	HS512:   {family: familyHMAC, kty: ktyOct, hash: crypto.SHA512},
@@ -164,19 +164,36 @@ var algorithms = map[Algorithm]algorithmInfo{
 	PBES2HS256A128KW: {family: familyPBES2, kty: ktyOct, hash: crypto.SHA256, size: 16, wraps: true},
 	PBES2HS384A192KW: {family: familyPBES2, kty: ktyOct, hash: crypto.SHA384, size: 24, wraps: true},
 	PBES2HS512A256KW: {family: familyPBES2, kty: ktyOct, hash: crypto.SHA512, size: 32, wraps: true},
+})
+
+// named writes the name of each row into it.
+func named(rows map[Algorithm]algorithmInfo) map[Algorithm]algorithmInfo {
+	for alg, info := range rows {
+		info.alg = alg
+		rows[alg] = info
+	}
+	return rows
 }
 
 const crvEd25519 = "Ed25519"
 
-// curves are those of RFC 7518, Section 6.2.1.1, with the algorithm that each
-// one implies.
-var curves = map[string]struct {
+// A nistCurve is a curve of RFC 7518, Section 6.2.1.1.
+type nistCurve struct {
 	curve elliptic.Curve
-	alg   Algorithm
-}{
-	"P-256": {elliptic.P256(), ES256},
-	"P-384": {elliptic.P384(), ES384},
-	"P-521": {elliptic.P521(), ES512},
+	alg   Algorithm // that the curve implies
+	size  int       // bytes of a coordinate
+	order []byte    // n, size bytes
+}
+
+var curves = map[string]nistCurve{
+	"P-256": newCurve(elliptic.P256(), ES256),
+	"P-384": newCurve(elliptic.P384(), ES384),
+	"P-521": newCurve(elliptic.P521(), ES512),
+}
+
+func newCurve(c elliptic.Curve, alg Algorithm) nistCurve {
+	size := (c.Params().BitSize + 7) / 8
+	return nistCurve{curve: c, alg: alg, size: size, order: c.Params().N.FillBytes(make([]byte, size))}
 }
 
 // agrees reports whether keys of info are for key agreement in some form.

@@ -20,36 +20,29 @@ type ecKey struct {
 	crv   string
 	size  int    // bytes of a coordinate, of d, of r and of s
 	order []byte // n, size bytes
-	point []byte // x ‖ y
 	pub   *ecdsa.PublicKey
 	priv  *ecdsa.PrivateKey // nil for a public key
 }
 
 // newEC checks the raw numbers of a key. d is nil for a public key.
 func newEC(info algorithmInfo, x, y, d []byte) (material, error) {
-	curve := curves[info.crv].curve
-	params := curve.Params()
-	size := (params.BitSize + 7) / 8
+	curve := curves[info.crv]
 	// RFC 7518, Section 6.2.1.2: the length is that of the curve, no shorter.
-	if len(x) != size || len(y) != size {
+	if len(x) != curve.size || len(y) != curve.size {
 		return nil, malformed("x or y has the wrong length")
 	}
 	// This refuses coordinates that are not below p, points off the curve and
 	// the point at infinity.
-	point := append(append([]byte{4}, x...), y...)
-	pub, err := ecdsa.ParseUncompressedPublicKey(curve, point)
+	point := append(append(append(make([]byte, 0, 1+2*curve.size), 4), x...), y...)
+	pub, err := ecdsa.ParseUncompressedPublicKey(curve.curve, point)
 	if err != nil {
 		return nil, malformed("point is not on the curve")
 	}
-	k := &ecKey{
-		hash: info.hash, crv: info.crv, size: size,
-		order: params.N.FillBytes(make([]byte, size)),
-		point: point[1:], pub: pub,
-	}
+	k := &ecKey{hash: info.hash, crv: info.crv, size: curve.size, order: curve.order, pub: pub}
 	if d == nil {
 		return k, nil
 	}
-	return k.withPrivate(curve, d)
+	return k.withPrivate(curve.curve, d)
 }
 
 // withPrivate adds d, which must lie in 1..n-1 and belong to the point.
@@ -147,12 +140,20 @@ func (k *ecKey) public() material {
 	return &pub
 }
 
+// point returns the uncompressed form (SEC 1, Section 2.3.3): 4, x and y.
+func (k *ecKey) point() []byte {
+	point, _ := k.pub.Bytes() // newEC has checked that it is on the curve
+	return point
+}
+
+func (k *ecKey) coordinates() (x, y []byte) {
+	point := k.point()
+	return point[1 : 1+k.size], point[1+k.size:]
+}
+
 func (k *ecKey) required() []member {
-	return []member{
-		{"crv", k.crv},
-		{"x", wire.Encode(k.point[:k.size])},
-		{"y", wire.Encode(k.point[k.size:])},
-	}
+	x, y := k.coordinates()
+	return []member{{"crv", k.crv}, {"x", wire.Encode(x)}, {"y", wire.Encode(y)}}
 }
 
 func (k *ecKey) members() members {

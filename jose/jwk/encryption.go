@@ -49,8 +49,7 @@ type WrapParams struct {
 }
 
 // encryption completes the row of an algorithm of this package by what p says.
-func (p Params) encryption(info algorithmInfo) (algorithmInfo, error) {
-	info.alg = p.Algorithm
+func (p *Params) encryption(info algorithmInfo) (algorithmInfo, error) {
 	switch {
 	case p.Encryption == "":
 		return info, nil

@@ -74,7 +74,7 @@ func (k *rsaKey) cryptoPrivate() crypto.PrivateKey {
 }
 
 func (k *ecKey) cryptoPublic() crypto.PublicKey {
-	pub, _ := ecdsa.ParseUncompressedPublicKey(k.pub.Curve, append([]byte{4}, k.point...)) // checked by newEC
+	pub, _ := ecdsa.ParseUncompressedPublicKey(k.pub.Curve, k.point()) // checked by newEC
 	return pub
 }
 

@@ -55,7 +55,7 @@ type ExtensionKey interface {
 }
 
 // rawMembers are the names that X, Y and D have in a JWK of each type; "" where
-// there is none. All private ones are in privateMembers.
+// there is none. object.isPrivate knows all private ones.
 var rawMembers = map[string][3]string{
 	ktyEC:  {"x", "y", "d"},
 	ktyOKP: {"x", "", "d"},
@@ -63,7 +63,7 @@ var rawMembers = map[string][3]string{
 }
 
 // algorithm returns the row of p.Algorithm, among the extensions too.
-func (p Params) algorithm() (algorithmInfo, error) {
+func (p *Params) algorithm() (algorithmInfo, error) {
 	if err := checkExtensions(p.Extensions); err != nil {
 		return algorithmInfo{}, err
 	}
@@ -72,14 +72,15 @@ func (p Params) algorithm() (algorithmInfo, error) {
 	}
 	for _, e := range p.Extensions {
 		if e.Algorithm == p.Algorithm {
-			return algorithmInfo{family: familyExtension, kty: e.KeyType, crv: e.Curve, extension: &e}, nil
+			own := e
+			return algorithmInfo{family: familyExtension, kty: e.KeyType, crv: e.Curve, extension: &own, alg: own.Algorithm}, nil
 		}
 	}
 	return algorithmInfo{}, errNoSuch(p.Algorithm)
 }
 
 // implied returns the algorithm of the only extension with kty and crv.
-func (p Params) implied(kty, crv string) (Algorithm, error) {
+func (p *Params) implied(kty, crv string) (Algorithm, error) {
 	var found Algorithm
 	for _, e := range p.Extensions {
 		if kty == ktyAKP || e.KeyType != kty || e.Curve != crv {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -40,7 +41,7 @@ type Key struct {
 	also     Algorithm
 	kid      string
 	ops      operations
-	limits   Limits
+	limits   *Limits // nil: none
 	material *hidden // nil in the zero Key, which is good for nothing: see held
 }
 
@@ -83,12 +84,9 @@ type material interface {
 	verify(input, sig []byte) bool
 }
 
-// newKey puts a key together. ops has been checked against the algorithm.
-func newKey(m material, ops operations, p Params) (*Key, error) {
-	info, err := p.algorithm()
-	if err != nil {
-		return nil, err
-	}
+// newKey puts a key together. ops has been checked against the algorithm, whose
+// row is info. It keeps no memory of p.
+func newKey(m material, info algorithmInfo, ops operations, p *Params) (*Key, error) {
 	if p.Also != "" && !sameKey(p.Algorithm, p.Also) {
 		return nil, fmt.Errorf("%w: only Ed25519 and EdDSA name one key", ErrAlgorithm)
 	}
@@ -98,14 +96,20 @@ func newKey(m material, ops operations, p Params) (*Key, error) {
 	if m, ok := m.(*ecdhKey); ok {
 		info.kty = m.kty
 	}
-	k := &Key{
+	memory := new(struct { // of both at once
+		key    Key
+		hidden hidden
+	})
+	memory.hidden.material = m
+	k := &memory.key
+	*k = Key{
 		info:     info,
-		alg:      p.Algorithm,
+		alg:      info.alg,
 		also:     p.Also,
-		kid:      p.KeyID,
+		kid:      strings.Clone(p.KeyID),
 		ops:      ops,
 		limits:   p.Limits.normal(),
-		material: &hidden{material: m},
+		material: &memory.hidden,
 	}
 	if k.kid == "" && !k.IsSymmetric() {
 		k.kid = k.Thumbprint()
@@ -150,7 +154,12 @@ func (k *Key) Public() (*Key, error) {
 }
 
 // Limits returns the bounds on what the key's signatures are worth.
-func (k *Key) Limits() Limits { return k.limits.copy() }
+func (k *Key) Limits() Limits {
+	if k.limits == nil {
+		return Limits{}
+	}
+	return k.limits.copy()
+}
 
 // Limited reports whether the key has any [Limits], at no cost.
 func (k *Key) Limited() bool { return !k.limits.isZero() }

@@ -111,7 +111,7 @@ func (l Limits) wire(also Algorithm) *limitsJSON {
 }
 
 // isZero reports whether l bounds nothing.
-func (l Limits) isZero() bool {
+func (l *Limits) isZero() bool {
 	return l.From.IsZero() && l.Until.IsZero() && l.MaxLife == 0 && l.Issuer == "" &&
 		len(l.Audiences) == 0 && len(l.Types) == 0 && l.Tenant == "" && !l.Tagged
 }
@@ -123,15 +123,19 @@ func (l Limits) copy() Limits {
 	return l
 }
 
-// normal returns a copy in the precision and within the range of the wire. No
-// bound is lost to rounding: what is not zero stays so.
-func (l Limits) normal() Limits {
-	l.From = fromUnix(toUnix(l.From))
-	l.Until = fromUnix(toUnix(l.Until))
-	if l.MaxLife != 0 {
-		l.MaxLife = min(max(l.MaxLife.Truncate(time.Second), time.Second), maxLife*time.Second)
+// normal returns a copy in the precision and within the range of the wire, or nil
+// if l bounds nothing. No bound is lost to rounding: what is not zero stays so.
+func (l Limits) normal() *Limits {
+	if l.isZero() {
+		return nil
 	}
-	return l.copy()
+	n := l.copy()
+	n.From = fromUnix(toUnix(n.From))
+	n.Until = fromUnix(toUnix(n.Until))
+	if n.MaxLife != 0 {
+		n.MaxLife = min(max(n.MaxLife.Truncate(time.Second), time.Second), maxLife*time.Second)
+	}
+	return &n
 }
 
 func fromUnix(s int64) time.Time {

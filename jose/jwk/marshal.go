@@ -52,7 +52,7 @@ func (k *Key) MarshalPrivate() ([]byte, error) {
 		KeyID:      k.kid,
 		Operations: k.ops,
 		Algorithm:  k.alg,
-		Limits:     k.limits.wire(k.also),
+		Limits:     k.Limits().wire(k.also),
 	}
 	if k.ops == nil { // RFC 7517, Section 4.3: not both
 		w.Use = useOf(k.info)

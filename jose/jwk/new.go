@@ -82,7 +82,7 @@ func New(material any, p Params) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newKey(m, nil, p)
+	return newKey(m, info, nil, &p)
 }
 
 func errNoSuch(alg Algorithm) error {

@@ -1,64 +1,56 @@
 package jwk
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 )
 
-// An object is a JWK taken apart into its members.
-type object []rawMember
+// An object is a JWK taken apart into its members, which share the memory of its
+// text: what is kept has to be copied.
+type object struct{ members *wire.Object }
 
-// A rawMember is one member as it was read.
-type rawMember struct {
-	name  []byte // unescaped
-	value jsontext.Value
+// parseObject reads a JWK and nothing after it.
+func parseObject(data []byte) (object, error) {
+	j := object{new(wire.Object)}
+	if err := j.members.Parse(string(data)); err != nil {
+		return object{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return j, nil
 }
 
 // get returns a member that is still JSON, or nil if it is absent. A null is there.
 func (j object) get(name string) jsontext.Value {
-	for i := range j {
-		if string(j[i].name) == name {
-			return j[i].value
-		}
+	if v := j.members.Find(name); v.Kind() != 0 {
+		return jsontext.Value(v.Text())
 	}
 	return nil
 }
 
 // has reports whether a member is there, be it null.
-func (j object) has(name string) bool { return j.get(name) != nil }
+func (j object) has(name string) bool { return j.members.Has(name) }
 
 // text returns a member that is a string that is not empty, or "" if it is
 // absent. Null, numbers and the empty string are errors: each would be read as
-// the absence of a restriction.
+// the absence of a restriction. It is in the memory of the whole JWK.
 func (j object) text(name string) (string, error) {
-	s, err := j.rawText(name)
-	return string(s), err
-}
-
-// rawText is text without a copy.
-func (j object) rawText(name string) ([]byte, error) {
-	value := j.get(name)
-	if value == nil {
-		return nil, nil
+	value := j.members.Find(name)
+	if value.Kind() == 0 {
+		return "", nil
 	}
-	s, err := unquote(value)
-	if err != nil || len(s) == 0 {
-		return nil, malformed(name)
+	s, ok := value.Unquote()
+	if !ok || s == "" {
+		return "", malformed(name)
 	}
 	return s, nil
 }
 
 // bytes returns a member that is base64url, or nil if it is absent.
 func (j object) bytes(name string) ([]byte, error) {
-	s, err := j.rawText(name)
-	if err != nil || s == nil {
+	s, err := j.text(name)
+	if err != nil || s == "" {
 		return nil, err
 	}
 	b, err := wire.Decode(s)
@@ -84,136 +76,15 @@ func (j object) read(into ...encoded) (err error) {
 	return nil
 }
 
-// isPrivate reports whether any private member of any key type is there.
+// isPrivate reports whether there is any of the members, over all key types, that
+// a public key must not have (RFC 7518, Section 6; RFC 8037, Section 2; RFC 9964,
+// Section 3), be it null.
 func (j object) isPrivate() bool {
-	return slices.ContainsFunc(privateMembers, j.has)
-}
-
-var errNotString = errors.New("not a string")
-
-// unquote returns the text of a JSON string, where possible without a copy.
-func unquote(value []byte) ([]byte, error) {
-	if len(value) < 2 || value[0] != '"' {
-		return nil, errNotString
-	}
-	if bytes.IndexByte(value, '\\') < 0 {
-		return value[1 : len(value)-1], nil
-	}
-	return jsontext.AppendUnquote(nil, value)
-}
-
-// A reader takes JSON apart in one pass, with the strictness of [wire.Unmarshal]
-// and without copies: what it returns are parts of data.
-type reader struct {
-	data []byte
-	dec  *jsontext.Decoder
-}
-
-func newReader(data []byte) *reader {
-	return &reader{data, jsontext.NewDecoder(bytes.NewBuffer(data),
-		jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false))}
-}
-
-// parseObject reads a JWK and nothing after it.
-func parseObject(data []byte) (object, error) {
-	r := newReader(data)
-	if r.dec.PeekKind() != '{' {
-		return nil, r.refuse(errNotObject)
-	}
-	j, err := r.object(nil)
-	if err == nil {
-		err = r.end()
-	}
-	if err != nil {
-		return nil, r.refuse(err)
-	}
-	return j, nil
-}
-
-var (
-	errNotObject = malformed("not an object")
-	errTooDeep   = malformed("JSON is nested too deep")
-)
-
-// refuse makes the error for a text that cannot be read: where that is the JSON,
-// it says where, and quotes nothing.
-func (r *reader) refuse(err error) error {
-	if _, syntactic := errors.AsType[*jsontext.SyntacticError](err); !syntactic {
-		return err
-	}
-	var value jsontext.Value
-	if err := wire.Unmarshal(r.data, &value); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return malformed("JSON") // cannot be: the two readers agree
-}
-
-// object appends the members of the object that comes next to j.
-func (r *reader) object(j object) (object, error) {
-	if _, err := r.dec.ReadToken(); err != nil {
-		return nil, err
-	}
-	for r.dec.PeekKind() == '"' {
-		name, err := r.name()
-		if err != nil {
-			return nil, err
-		}
-		value, err := r.value()
-		if err != nil {
-			return nil, err
-		}
-		j = append(j, rawMember{name, value})
-	}
-	_, err := r.dec.ReadToken()
-	return j, err
-}
-
-// name reads the name that comes next.
-func (r *reader) name() ([]byte, error) {
-	name, err := r.value()
-	if err != nil {
-		return nil, err
-	}
-	return unquote(name)
-}
-
-// value reads the value that comes next.
-func (r *reader) value() (jsontext.Value, error) {
-	if k := r.dec.PeekKind(); k == '{' || k == '[' {
-		return r.nested()
-	}
-	v, err := r.dec.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	end := int(r.dec.InputOffset())
-	return r.data[end-len(v) : end : end], nil
-}
-
-// nested reads an object or an array token by token, to see how deep it goes.
-func (r *reader) nested() (jsontext.Value, error) {
-	outer, start := r.dec.StackDepth(), -1
-	for {
-		if _, err := r.dec.ReadToken(); err != nil {
-			return nil, err
-		}
-		if start < 0 {
-			start = int(r.dec.InputOffset()) - 1
-		}
-		switch depth := r.dec.StackDepth(); {
-		case depth > wire.MaxDepth:
-			return nil, errTooDeep
-		case depth == outer:
-			end := int(r.dec.InputOffset())
-			return r.data[start:end:end], nil
+	for i := range j.members.Len() {
+		switch name, _ := j.members.At(i); name {
+		case "d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv":
+			return true
 		}
 	}
-}
-
-// end refuses anything but white space after the value.
-func (r *reader) end() error {
-	if _, err := r.dec.ReadToken(); err != io.EOF {
-		return malformed("more than one JSON value")
-	}
-	return nil
+	return false
 }

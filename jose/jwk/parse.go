@@ -10,10 +10,6 @@ import (
 // key takes a quarter; the rest is room for certificates.
 const MaxKey = 32 << 10
 
-// privateMembers are the members, over all key types, that a public key must not
-// have (RFC 7518, Section 6; RFC 8037, Section 2; RFC 9964, Section 3).
-var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
-
 // Parse reads one JWK, public, private or symmetric. A key without "alg" gets
 // the one algorithm that its curve implies, on Ed25519 under both names; RSA,
 // symmetric and AKP keys imply none, and the error is [ErrNoAlgorithm]: see
@@ -35,16 +31,16 @@ func ParseAs(data []byte, p Params) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return j.key(p)
+	return j.key(&p)
 }
 
-// key makes the Key of j and p.
-func (j object) key(p Params) (*Key, error) {
+// key makes the Key of j and p, which it changes.
+func (j object) key(p *Params) (*Key, error) {
 	kty, err := j.text("kty")
 	if err != nil {
 		return nil, err
 	}
-	if err := j.settle(kty, &p); err != nil {
+	if err := j.settle(kty, p); err != nil {
 		return nil, err
 	}
 	info, err := p.algorithm()
@@ -54,7 +50,12 @@ func (j object) key(p Params) (*Key, error) {
 	if info.kty != kty && !(info.family == familyECDH && (kty == ktyEC || kty == ktyOKP)) {
 		return nil, fmt.Errorf("%w: kty against alg", ErrAlgorithm)
 	}
-	info.kty = kty
+	if info.kty == "" { // ECDH-ES
+		info.kty = ktyEC
+		if kty == ktyOKP {
+			info.kty = ktyOKP
+		}
+	}
 	m, err := j.material(info)
 	if err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func (j object) key(p Params) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newKey(m, ops, p)
+	return newKey(m, info, ops, p)
 }
 
 // settle brings together what j and p say beside the material, into p.
@@ -103,8 +104,7 @@ func (j object) settleAlgorithm(kty string, p *Params) error {
 	default:
 		return fmt.Errorf("%w: the key says another", ErrAlgorithm)
 	}
-	_, err = p.algorithm()
-	return err
+	return nil
 }
 
 // imply chooses the only algorithm that a key without "alg" can have.
@@ -174,8 +174,8 @@ func (j object) material(info algorithmInfo) (material, error) {
 	if info.crv != "" && crv != info.crv {
 		return nil, fmt.Errorf("%w: crv against alg", ErrAlgorithm)
 	}
-	var x, y, d []byte
-	if err := j.read(encoded{"x", &x}, encoded{"y", &y}, encoded{"d", &d}); err != nil {
+	x, y, d, err := j.point()
+	if err != nil {
 		return nil, err
 	}
 	if info.agrees() {
@@ -199,13 +199,40 @@ func (j object) rsa(info algorithmInfo) (material, error) {
 	if j.has("oth") { // RFC 7518, Section 6.3.2.7: more than two primes
 		return nil, malformed("oth")
 	}
-	var w rsaNumbers
-	err := j.read(encoded{"n", &w.n}, encoded{"e", &w.e}, encoded{"d", &w.d}, encoded{"p", &w.p}, encoded{"q", &w.q},
-		encoded{"dp", &w.dp}, encoded{"dq", &w.dq}, encoded{"qi", &w.qi})
+	n, err := j.bytes("n")
+	if err != nil {
+		return nil, err
+	}
+	e, err := j.bytes("e")
+	if err != nil {
+		return nil, err
+	}
+	w := rsaNumbers{n: n, e: e}
+	if j.isPrivate() {
+		w, err = j.rsaPrivate(w)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return newRSA(info, w)
+}
+
+func (j object) rsaPrivate(w rsaNumbers) (rsaNumbers, error) {
+	err := j.read(encoded{"d", &w.d}, encoded{"p", &w.p}, encoded{"q", &w.q},
+		encoded{"dp", &w.dp}, encoded{"dq", &w.dq}, encoded{"qi", &w.qi})
+	return w, err
+}
+
+// point reads the members of EC and OKP.
+func (j object) point() (x, y, d []byte, err error) {
+	if x, err = j.bytes("x"); err != nil {
+		return nil, nil, nil, err
+	}
+	if y, err = j.bytes("y"); err != nil {
+		return nil, nil, nil, err
+	}
+	d, err = j.bytes("d")
+	return x, y, d, err
 }
 
 // operations reads and checks "use" and "key_ops".

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"math/big"
+	"math/bits"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 )
@@ -66,28 +67,38 @@ func (w rsaNumbers) crt() (n int) {
 	return n
 }
 
-// rsaPublic checks modulus and exponent.
+// rsaPublic checks modulus and exponent. It does no arithmetic on a modulus that
+// is too long.
 func rsaPublic(n, e []byte) (*rsa.PublicKey, error) {
 	if !minimal(n) || !minimal(e) {
 		return nil, malformed("n or e")
 	}
-	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
-	switch bits := modulus.BitLen(); {
-	case bits < minModulus:
-		return nil, fmt.Errorf("%w: RSA modulus of %d bits", ErrWeakKey, bits)
-	case bits > maxModulus:
+	switch size := bitLen(n); {
+	case size < minModulus:
+		return nil, fmt.Errorf("%w: RSA modulus of %d bits", ErrWeakKey, size)
+	case size > maxModulus:
 		return nil, malformed("RSA modulus too long")
-	case modulus.Bit(0) == 0:
+	case n[len(n)-1]&1 == 0:
 		return nil, malformed("RSA modulus is even")
-	case !exponent.IsInt64() || exponent.Int64() > maxExponent:
+	case bitLen(e) > bits.Len(maxExponent):
 		return nil, malformed("RSA exponent too large")
-	case exponent.Int64() < minExponent || exponent.Bit(0) == 0:
+	}
+	exponent := 0
+	for _, b := range e {
+		exponent = exponent<<8 | int(b)
+	}
+	if exponent < minExponent || exponent&1 == 0 {
 		return nil, fmt.Errorf("%w: RSA exponent", ErrWeakKey)
-	case hasROCA(modulus):
+	}
+	if hasROCA(n) {
 		return nil, fmt.Errorf("%w: RSA modulus made by a broken generator (CVE-2017-15361)", ErrWeakKey)
 	}
-	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, approvedRSA(modulus, exponent.Int64())
+	modulus := new(big.Int).SetBytes(n)
+	return &rsa.PublicKey{N: modulus, E: exponent}, approvedRSA(modulus, int64(exponent))
 }
+
+// bitLen returns the length in bits of a number without leading zeros.
+func bitLen(n []byte) int { return 8*len(n) - bits.LeadingZeros8(n[0]) }
 
 // minimal reports whether b is a Base64urlUInt without leading zeros (RFC 7518,
 // Section 2): else one key would have several thumbprints.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -130,7 +131,7 @@ func ParseSetAs(data []byte, p Params) (*Set, error) {
 		if j.isPrivate() {
 			return nil, ErrPrivate
 		}
-		return j.member(p)
+		return j.member(&p)
 	})
 }
 
@@ -145,7 +146,7 @@ func ParsePrivateSetAs(data []byte, p Params) (*Set, error) {
 	if err := checkExtensions(p.Extensions); err != nil {
 		return nil, err
 	}
-	s, err := parseSet(data, func(j object) (*Key, error) { return j.member(p) })
+	s, err := parseSet(data, func(j object) (*Key, error) { return j.member(&p) })
 	if err != nil {
 		return nil, err
 	}
@@ -158,162 +159,125 @@ func ParsePrivateSetAs(data []byte, p Params) (*Set, error) {
 }
 
 // member makes the key of j, with p only where j leaves it open.
-func (j object) member(p Params) (*Key, error) {
+func (j object) member(p *Params) (*Key, error) {
 	own := Params{Extensions: p.Extensions}
-	kty, err := j.text("kty")
-	if err != nil {
-		return nil, err
-	}
-	if info, _ := p.algorithm(); !j.has("alg") && info.kty == kty {
-		own.Algorithm, own.Also = p.Algorithm, p.Also
+	if !j.has("alg") && p.Algorithm != "" {
+		kty, err := j.text("kty")
+		if err != nil {
+			return nil, err
+		}
+		if info, _ := p.algorithm(); info.kty == kty {
+			own.Algorithm, own.Also = p.Algorithm, p.Also
+		}
 	}
 	if !j.has("counterfoil") {
 		own.Limits = p.Limits
 	}
-	return j.key(own)
+	return j.key(&own)
 }
 
-// parseSet reads a set and makes its keys with build.
+// parseSet reads a set (RFC 7517, Section 5) and makes its keys with build. Members
+// of the set that are not known are passed over.
 func parseSet(data []byte, build func(object) (*Key, error)) (*Set, error) {
 	if len(data) > MaxSet {
 		return nil, malformed("set too large")
 	}
-	r := newReader(data)
-	b := setBuilder{build: build, seen: make(map[string]bool)}
-	if err := r.set(&b); err != nil {
-		return nil, r.refuse(err)
+	b := setBuilder{build: build}
+	found, err := wire.EachElement(string(data), "keys", &b.members, b.add)
+	if syntax, ok := errors.AsType[*wire.JSONError](err); ok {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, syntax)
 	}
-	if !b.found {
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
 		return nil, malformed("not a JWK Set")
 	}
 	s, err := NewSet(b.keys...)
 	if err != nil {
 		return nil, err
 	}
+	if err := b.checkLeftOut(s); err != nil {
+		return nil, err
+	}
 	s.skipped = b.skipped
 	return s, nil
 }
 
-// A setBuilder collects the keys of a set while it is read.
+// A setBuilder collects the keys of a set.
 type setBuilder struct {
 	build   func(object) (*Key, error)
-	found   bool // there is an array "keys"
-	members object
+	members wire.Object // of the element at hand
+	n       int         // elements so far
 	keys    []*Key
 	skipped []Skipped
-	seen    map[string]bool // every kid, also of keys that are left out
+	leftOut []string // each kid of a key that is left out and does not say that it is for encryption
 }
 
-// set reads a whole set: an object in which "keys" is an array (RFC 7517,
-// Section 5). Members that are not known are passed over.
-func (r *reader) set(b *setBuilder) error {
-	if r.dec.PeekKind() != '{' {
-		return malformed("not a JWK Set")
+// add takes the next element of "keys", or notes why not. The error is for the
+// set as a whole.
+func (b *setBuilder) add(entry wire.Value) error {
+	if b.n++; b.n > MaxKeys {
+		return malformed("too many keys in a set")
 	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return err
-	}
-	for r.dec.PeekKind() == '"' {
-		name, err := r.name()
-		switch {
-		case err != nil:
-		case string(name) == "keys":
-			err = r.keys(b)
-		default:
-			_, err = r.value()
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return err
-	}
-	return r.end()
-}
-
-// keys reads the array "keys".
-func (r *reader) keys(b *setBuilder) error {
-	if r.dec.PeekKind() != '[' {
-		return malformed("not a JWK Set")
-	}
-	b.found = true
-	if _, err := r.dec.ReadToken(); err != nil {
-		return err
-	}
-	for i := 0; r.dec.PeekKind() != ']'; i++ {
-		if i == MaxKeys {
-			return malformed("too many keys in a set")
-		}
-		if err := r.key(b, i); err != nil {
-			return err
-		}
-	}
-	_, err := r.dec.ReadToken()
-	return err
-}
-
-// key reads the element i of "keys". The error is for the set as a whole.
-func (r *reader) key(b *setBuilder, i int) error {
-	if r.dec.PeekKind() != '{' {
-		if _, err := r.value(); err != nil {
-			return err
-		}
-		b.skipped = append(b.skipped, Skipped{Index: i, Err: errNotObject})
-		return nil
-	}
-	start := r.dec.InputOffset()
-	j, err := r.object(b.members[:0])
-	if err != nil {
-		return err
-	}
-	b.members = j
-	return b.add(i, j, r.dec.InputOffset()-start)
-}
-
-// add takes the element i of "keys", of size bytes, or notes why not. The error
-// is for the set as a whole.
-func (b *setBuilder) add(i int, j object, size int64) error {
-	kid, err := j.text("kid")
-	var key *Key
-	switch {
-	case err != nil:
-	case size > MaxKey:
-		err = malformed("too large")
-	default:
-		key, err = b.build(j)
-	}
-	if kid != "" && !j.encrypts(key) {
-		if b.seen[kid] { // also beside a key that is left out
-			return ErrDuplicate
-		}
-		b.seen[kid] = true
-	}
-	if err == nil && kid != "" && j.encrypts(key) && b.duplicate(key) {
+	kid, key, err := b.key(entry)
+	if err == nil && key.info.wraps && b.duplicate(key) {
 		err = ErrDuplicate
 	}
-	if err != nil {
-		b.skipped = append(b.skipped, Skipped{Index: i, KeyID: kid, Err: err})
+	if err == nil {
+		b.keys = append(b.keys, key)
 		return nil
 	}
-	b.keys = append(b.keys, key)
+	kid = strings.Clone(kid)
+	b.skipped = append(b.skipped, Skipped{Index: b.n - 1, KeyID: kid, Err: err})
+	if kid != "" && !b.encrypts(key) {
+		b.leftOut = append(b.leftOut, kid)
+	}
 	return nil
+}
+
+// checkLeftOut refuses the set if a key that was left out shares its kid with one
+// that signs: which of them is meant is not for us to guess.
+func (b *setBuilder) checkLeftOut(s *Set) error {
+	slices.Sort(b.leftOut)
+	for i, kid := range b.leftOut {
+		if k := s.byID[kid]; k != nil && !k.info.wraps || i > 0 && kid == b.leftOut[i-1] {
+			return ErrDuplicate
+		}
+	}
+	return nil
+}
+
+// key makes the key of an element. The kid is also that of a key that is left out.
+func (b *setBuilder) key(entry wire.Value) (kid string, key *Key, err error) {
+	if entry.Kind() != '{' {
+		return "", nil, malformed("not an object")
+	}
+	j := object{&b.members}
+	if kid, err = j.text("kid"); err != nil {
+		return "", nil, err
+	}
+	if len(entry.Text()) > MaxKey {
+		return kid, nil, malformed("too large")
+	}
+	key, err = b.build(j)
+	return kid, key, err
 }
 
 // duplicate reports whether there is another key like k for encryption. It is left
 // out, and takes down no set that somebody needs for signatures.
 func (b *setBuilder) duplicate(k *Key) bool {
-	return slices.ContainsFunc(b.keys, func(other *Key) bool { return other.kid == k.kid && other.alg == k.alg })
+	return k.kid != "" && slices.ContainsFunc(b.keys, func(other *Key) bool { return other.kid == k.kid && other.alg == k.alg })
 }
 
 // encrypts reports whether a key is for encryption or, where there is no key
 // because it is left out, says that it is.
-func (j object) encrypts(key *Key) bool {
+func (b *setBuilder) encrypts(key *Key) bool {
 	if key != nil {
 		return key.info.wraps
 	}
-	use, err := j.text("use")
-	return err == nil && use == "enc"
+	use, ok := b.members.Find("use").Unquote()
+	return ok && use == "enc"
 }
 
 // Find returns the key that kid names if it is for alg. See [Source]. A nil Set
