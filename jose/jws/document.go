@@ -94,5 +94,6 @@ func (d *document) verify(o Options, keys jwk.Source, i int) (*Message, error) {
 	if err := o.askCritical(e.header, e.critical); err != nil {
 		return nil, err
 	}
+	e.remember()
 	return d.message(i, key), nil
 }

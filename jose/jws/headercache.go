@@ -20,13 +20,18 @@ var headers atomic.Pointer[map[string]*Header]
 
 // lookupHeader is parseHeader, but for headers that are known.
 func lookupHeader(segment string) (h *Header, known bool, err error) {
-	if cache := headers.Load(); cache != nil {
-		if h, ok := (*cache)[segment]; ok {
-			return h, true, nil
-		}
+	if h := knownHeader(segment); h != nil {
+		return h, true, nil
 	}
 	parsed, err := parseHeader(segment)
 	return &parsed, false, err
+}
+
+func knownHeader(segment string) *Header {
+	if cache := headers.Load(); cache != nil {
+		return (*cache)[segment]
+	}
+	return nil
 }
 
 // rememberHeader keeps the header of a verified token. A full cache starts over;

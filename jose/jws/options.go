@@ -91,6 +91,7 @@ func (o Options) parseCompact(token string) (e *entry, payload string, err error
 // An entry is one signature with its headers.
 type entry struct {
 	protected   string // as it stood in the token
+	known       bool   // to the header cache
 	header      Header // what protected says
 	unprotected map[string]jsontext.Value
 	unencoded   bool
@@ -106,17 +107,24 @@ func (o Options) newEntry(m jsonMember) (*entry, error) {
 	if m.Signature.value == "" {
 		return nil, errNoSignature
 	}
+	signature, err := wire.Decode(m.Signature.value)
+	if err != nil {
+		return nil, errEncoding
+	}
+	e := &entry{protected: m.Protected.value, unprotected: m.Header.members, signature: signature}
+	if h := knownHeader(e.protected); h != nil && e.unprotected == nil {
+		e.known, e.header = true, *h
+		e.err = o.seek(e)
+		return e, nil
+	}
 	protected, err := m.protected()
 	if err != nil {
 		return nil, err
 	}
-	if err := disjoint(protected, m.Header.members); err != nil {
+	if err := disjoint(protected, e.unprotected); err != nil {
 		return nil, err
 	}
-	e := &entry{protected: m.Protected.value, unprotected: m.Header.members, unencoded: unencoded(protected)}
-	if e.signature, err = wire.Decode(m.Signature.value); err != nil {
-		return nil, errEncoding
-	}
+	e.unencoded = unencoded(protected)
 	e.err = o.interpret(e, protected)
 	return e, nil
 }
@@ -156,6 +164,15 @@ func (o Options) seek(e *entry) error {
 		return jwk.ErrAlgorithm
 	}
 	return nil
+}
+
+// remember keeps the header of a signature that has been verified, if it is one
+// that a plain compact token could have.
+func (e *entry) remember() {
+	if !e.known && e.unprotected == nil && e.critical == nil {
+		h := e.header // without the rest of e
+		rememberHeader(e.protected, &h)
+	}
 }
 
 // findKey finds the key for the signature.

@@ -82,7 +82,11 @@ func (s *stream) verify(o Options, e *entry) error {
 	if err := s.in.Verify(e.signature); err != nil {
 		return err
 	}
-	return o.askCritical(e.header, e.critical)
+	if err := o.askCritical(e.header, e.critical); err != nil {
+		return err
+	}
+	e.remember()
+	return nil
 }
 
 // streams are the signatures that read one payload.
