@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,15 @@ var (
 	}
 	symmetric = []jwk.Algorithm{jwk.HS256, jwk.HS384, jwk.HS512}
 	signing   = append(append([]jwk.Algorithm{}, asymmetric...), symmetric...)
-	all       = append(append([]jwk.Algorithm{}, signing...), jwk.A256GCMKW)
+
+	// encrypting are those for encryption: first with key pairs, then with secrets.
+	encryptingPairs   = []jwk.Algorithm{jwk.RSAOAEP, jwk.RSAOAEP256, jwk.RSAOAEP384, jwk.RSAOAEP512, jwk.ECDHES, jwk.ECDHESA128KW, jwk.ECDHESA192KW, jwk.ECDHESA256KW}
+	encryptingSecrets = []jwk.Algorithm{
+		jwk.A128KW, jwk.A192KW, jwk.A256KW, jwk.A128GCMKW, jwk.A192GCMKW, jwk.A256GCMKW, jwk.Dir,
+		jwk.PBES2HS256A128KW, jwk.PBES2HS384A192KW, jwk.PBES2HS512A256KW,
+	}
+	encrypting = slices.Concat(encryptingPairs, encryptingSecrets)
+	all        = slices.Concat(signing, encrypting)
 )
 
 // rsaJWK is the private JWK of one RSA key for all tests, without alg and kid.
@@ -47,6 +56,9 @@ type fields map[string]any
 // numbers.
 func generated(t testing.TB, alg jwk.Algorithm) fields {
 	t.Helper()
+	if strings.HasPrefix(string(alg), "RSA-OAEP") {
+		return rsaJWK().with("alg", string(alg)).with("kid", "rsa").with("use", "enc")
+	}
 	if strings.HasPrefix(string(alg), "RS") || strings.HasPrefix(string(alg), "PS") {
 		return rsaJWK().with("alg", string(alg)).with("kid", "rsa")
 	}
