@@ -134,7 +134,7 @@ func (o Options) interpret(e *entry, protected map[string]jsontext.Value) (err e
 	if e.critical, err = o.readCritical(protected); err != nil {
 		return err
 	}
-	if err := o.checkUnencoded(protected, e.critical); err != nil {
+	if err := checkUnencoded(protected, e.critical); err != nil {
 		return err
 	}
 	if e.header, err = newHeader(protected); err != nil {

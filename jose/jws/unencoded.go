@@ -23,16 +23,13 @@ func (h Header) Unencoded() bool { return unencoded(h.members) }
 func unencoded(members map[string]jsontext.Value) bool { return string(members["b64"]) == "false" }
 
 // checkUnencoded judges "b64". RFC 7797, Section 6: it is a boolean and listed in
-// "crit".
-func (o Options) checkUnencoded(protected map[string]jsontext.Value, critical []string) error {
+// "crit", where it has been understood.
+func checkUnencoded(protected map[string]jsontext.Value, critical []string) error {
 	b64, ok := protected["b64"]
-	switch {
-	case !ok:
+	if !ok || slices.Contains(critical, "b64") && (string(b64) == "true" || string(b64) == "false") {
 		return nil
-	case !o.Unencoded, !slices.Contains(critical, "b64"), string(b64) != "true" && string(b64) != "false":
-		return ErrCritical
 	}
-	return nil
+	return ErrCritical
 }
 
 // checkCompactPayload refuses a payload that cannot stand in a compact token as it
