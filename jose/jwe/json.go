@@ -160,37 +160,58 @@ func parseDocument(data []byte) (*document, error) {
 		return nil, errTokenSize
 	}
 	var w documentJSON
-	if err := wire.Unmarshal(data, &w); err != nil || bytes.HasPrefix(bytes.TrimSpace(data), []byte("null")) {
+	if wire.Unmarshal(data, &w) != nil {
 		return nil, malformed("not a JWE in JSON")
 	}
+	list, err := w.list()
+	if err != nil {
+		return nil, err
+	}
 	d := new(document)
-	for _, f := range []struct {
+	if d.body, err = w.body(); err != nil {
+		return nil, err
+	}
+	return d, d.read(list, w.Unprotected)
+}
+
+// body returns what all recipients share. A value that is empty is left out (RFC
+// 7516, Section 7.2.1), except that there is always a ciphertext.
+func (w *documentJSON) body() (b body, err error) {
+	for _, f := range [...]struct {
 		name  string
 		value jsontext.Value
 		to    *string
 	}{
-		{"protected", w.Protected, &d.body.protected}, {"aad", w.AAD, &d.aad}, {"iv", w.IV, &d.iv},
-		{"ciphertext", w.Ciphertext, &d.text}, {"tag", w.Tag, &d.tag},
+		{"protected", w.Protected, &b.protected}, {"aad", w.AAD, &b.aad}, {"iv", w.IV, &b.iv},
+		{"ciphertext", w.Ciphertext, &b.text}, {"tag", w.Tag, &b.tag},
 	} {
 		if err := readString(f.name, f.value, f.to); err != nil {
-			return nil, err
+			return b, err
 		}
 	}
-	if w.Ciphertext == nil || w.Protected != nil && d.body.protected == "" {
-		return nil, malformed("protected or ciphertext")
+	if w.Ciphertext == nil || w.Protected != nil && b.protected == "" {
+		return b, malformed("protected or ciphertext")
 	}
-	if _, err := wire.Decode(d.aad); err != nil {
-		return nil, malformed("aad")
+	if _, err := wire.Decode(b.aad); err != nil {
+		return b, malformed("aad")
 	}
-	list := []recipientJSON{{w.Header, w.EncryptedKey}}
-	if w.Recipients != nil {
-		var several recipientsJSON
-		if err := wire.Unmarshal(w.Recipients, &several); err != nil || len(several) == 0 || w.Header != nil || w.EncryptedKey != nil {
-			return nil, malformed("recipients")
-		}
-		list = several
+	return b, nil
+}
+
+// list returns the recipients: those of the general serialization, or the one of
+// the flattened.
+func (w *documentJSON) list() ([]recipientJSON, error) {
+	if w.Recipients == nil {
+		return []recipientJSON{{w.Header, w.EncryptedKey}}, nil
 	}
-	return d, d.read(list, w.Unprotected)
+	var several recipientsJSON
+	if wire.Unmarshal(w.Recipients, &several) != nil || len(several) == 0 {
+		return nil, malformed("recipients")
+	}
+	if w.Header != nil || w.EncryptedKey != nil { // of both at once
+		return nil, malformed("recipients beside header or encrypted_key")
+	}
+	return several, nil
 }
 
 // readString reads a member that is a string; absent, it stays empty.
@@ -206,8 +227,8 @@ func readString(name string, value jsontext.Value, to *string) error {
 // read makes the JOSE header of each recipient.
 func (d *document) read(list []recipientJSON, unprotected jsontext.Value) error {
 	var protected, shared members
-	if d.body.protected != "" {
-		data, err := decodeHeader(d.body.protected)
+	if d.protected != "" {
+		data, err := decodeHeader(d.protected)
 		if err != nil {
 			return err
 		}
@@ -248,8 +269,7 @@ func (d *document) agree() error {
 	return nil
 }
 
-// readRecipient unites the headers of one recipient, in which no parameter may
-// stand twice (RFC 7516, Section 7.2.1).
+// readRecipient makes the JOSE header of one recipient.
 func readRecipient(one recipientJSON, protected, shared members) (r recipient, err error) {
 	if err := readString("encrypted_key", one.EncryptedKey, &r.encryptedKey); err != nil {
 		return r, err
@@ -260,32 +280,39 @@ func readRecipient(one recipientJSON, protected, shared members) (r recipient, e
 			return r, err
 		}
 	}
-	all := make(members, len(protected)+len(shared)+len(own))
-	for _, part := range []members{protected, shared, own} {
-		for name, value := range part {
-			if _, twice := all[name]; twice {
-				return r, malformed("parameter in two headers")
-			}
-			all[name] = value
-		}
-	}
-	for _, name := range []string{"zip", "crit"} {
-		if all[name] != nil && protected[name] == nil {
-			return r, malformed(name + " is not protected")
-		}
+	all, err := unite(protected, shared, own)
+	if err != nil {
+		return r, err
 	}
 	r.params = new(params)
 	if err := r.read(all); err != nil {
 		return r, err
-	}
-	if r.Algorithm.Integrated() && protected["alg"] == nil {
-		return r, malformed("alg is not protected")
 	}
 	if err := r.protect(protected); err != nil {
 		return r, err
 	}
 	r.safe, err = protectedPart(protected, r.members)
 	return r, err
+}
+
+// unite makes one of three headers, of which no two have a parameter in common
+// (RFC 7516, Section 7.2.1) and the first alone is protected.
+func unite(protected, shared, own members) (members, error) {
+	all := make(members, len(protected)+len(shared)+len(own))
+	for _, part := range [...]members{protected, shared, own} {
+		for name, value := range part {
+			if _, twice := all[name]; twice {
+				return nil, malformed("parameter in two headers")
+			}
+			all[name] = value
+		}
+	}
+	for _, name := range [...]string{"zip", "crit"} {
+		if all[name] != nil && protected[name] == nil {
+			return nil, malformed(name + " is not protected")
+		}
+	}
+	return all, nil
 }
 
 // protectedPart is the protected header by itself.

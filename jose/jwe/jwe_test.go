@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -18,11 +21,32 @@ var policy = jwe.Policy{Algorithm: "A256GCMKW", Encryption: jwe.A256GCM}
 
 const secret = "The true sign of intelligence is not knowledge but imagination."
 
+// rsaKey is the one RSA key of all tests that need no second one.
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
 func newKey(t testing.TB, p jwk.Params) *jwk.Key {
 	t.Helper()
 	if p.Algorithm == "" {
 		p.Algorithm = jwk.A256GCMKW
 	}
+	if strings.HasPrefix(string(p.Algorithm), "RSA") {
+		k, err := jwk.New(rsaKey(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	return generate(t, p)
+}
+
+func generate(t testing.TB, p jwk.Params) *jwk.Key {
+	t.Helper()
 	k, err := jwk.Generate(p)
 	if err != nil {
 		t.Fatal(err)

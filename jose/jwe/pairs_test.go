@@ -137,9 +137,9 @@ func TestThreat120OneErrorForAll(t *testing.T) {
 }
 
 func TestKeyOfAnotherIsRefused(t *testing.T) {
-	for _, params := range management {
+	for _, params := range management[1:] { // one RSA key pair less
 		enc := jwe.A256GCM
-		a, b := newKey(t, params), newKey(t, params)
+		a, b := generate(t, params), generate(t, params)
 		h := jwe.Header{}
 		p := jwe.Policy{Algorithm: params.Algorithm, Encryption: enc, MaxIterations: 1000}
 		if jwk.DefaultIterations(params.Algorithm) != 0 {
