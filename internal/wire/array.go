@@ -15,26 +15,31 @@ func EachElement(text, name string, members *Object, each func(Value) error) (fo
 		return false, s.err()
 	}
 	var names nameSet
-	for more := s.first(&i); more; more = s.next(&i) {
+	i, more := s.first(i, '}')
+	for more {
 		start := i
-		member, begin := s.name(i)
+		end, plain := s.name(i)
+		if end < 0 {
+			return found, s.err()
+		}
+		member := unquote(text[start:end], plain)
+		i = s.colon(end)
 		switch {
-		case begin < 0:
-			return found, s.err()
+		case i < 0:
 		case !names.add(member):
-			s.fail(start, reasonDuplicate)
-			return found, s.err()
-		case member == name && s.at(begin) == '[':
+			i = s.fail(start, reasonDuplicate)
+		case member == name && s.at(i) == '[':
 			found = true
-			if i, err = s.each(begin, members, each); err != nil {
+			if i, err = s.each(i, members, each); err != nil {
 				return found, err
 			}
 		default:
-			i, _ = s.value(begin, 1)
+			i, _ = s.value(i, 1)
 		}
 		if i < 0 {
 			return found, s.err()
 		}
+		i, more = s.next(i, '}')
 	}
 	if i < 0 {
 		return found, s.err()
@@ -49,10 +54,8 @@ func EachElement(text, name string, members *Object, each func(Value) error) (fo
 // each reads the array whose bracket is at i, a member of the outermost object.
 func (s *scanner) each(i int, members *Object, each func(Value) error) (int, error) {
 	const depth = 2 // of an element
-	if i = s.space(i + 1); s.at(i) == ']' {
-		return i + 1, nil
-	}
-	for {
+	i, more := s.first(i, ']')
+	for more {
 		end, plain := members.element(s, i, depth)
 		if end < 0 {
 			return end, nil
@@ -60,21 +63,14 @@ func (s *scanner) each(i int, members *Object, each func(Value) error) (int, err
 		if err := each(Value{s.text[i:end], plain}); err != nil {
 			return end, err
 		}
-		i = s.space(end)
-		switch s.at(i) {
-		case ',':
-			i = s.space(i + 1)
-		case ']':
-			return i + 1, nil
-		default:
-			return s.fail(i, reasonMalformed), nil
-		}
+		i, more = s.next(end, ']')
 	}
+	return i, nil
 }
 
 // element reads the value at i, and into o if it is an object.
 func (o *Object) element(s *scanner, i, depth int) (end int, plain bool) {
-	*o = Object{}
+	o.Reset()
 	if s.at(i) == '{' {
 		return o.parse(s, i, depth), false
 	}

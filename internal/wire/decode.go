@@ -22,7 +22,7 @@ func (o *Object) Decode(v any) error {
 	switch {
 	case p == nil:
 		return Unmarshal([]byte(o.text), v)
-	case p.kind == planStruct && p.readObject(to, o), p.kind != planStruct && p.read(to, Value{text: o.span}):
+	case p.kind == planStruct && p.readObject(to, o), p.kind != planStruct && p.read(to, Value{text: o.text[o.opening:o.closing]}):
 		return nil
 	}
 	return &JSONError{Reason: reasonKind}
@@ -33,9 +33,9 @@ func (p *plan) readObject(to reflect.Value, o *Object) (ok bool) {
 	if len(p.fields) == 0 {
 		return true
 	}
-	for i := range o.n {
-		m := o.at(i)
-		if f := p.field(m.Name, m.hash); f != nil && !f.read(to, m.Value) {
+	for k := range o.n {
+		m := o.at(k)
+		if i := p.names.place(o.nameOf(m), m.key); i >= 0 && !p.fields[i].read(to, o.valueOf(m)) {
 			return false
 		}
 	}
@@ -43,7 +43,8 @@ func (p *plan) readObject(to reflect.Value, o *Object) (ok bool) {
 }
 
 func (f *planField) read(to reflect.Value, v Value) (ok bool) {
-	for _, i := range f.index {
+	to = to.Field(f.index)
+	for _, i := range f.deeper {
 		to = to.Field(i)
 	}
 	return f.plan.read(to, v)
@@ -149,17 +150,22 @@ func readFloat(to reflect.Value, text string) (ok bool) {
 
 // readStrings is readSlice for the one slice that is common.
 func readStrings(to *[]string, v Value) (ok bool) {
-	*to = make([]string, v.count())
-	elements := v.elements()
-	for i := range *to {
-		e, _ := elements.next()
-		if e.Kind() == 'n' {
-			continue
-		}
-		if (*to)[i], ok = e.Unquote(); !ok {
+	var few [8]string
+	list := few[:0]
+	s := scanner{text: v.text}
+	for i, more := s.first(0, ']'); more; i, more = s.next(i, ']') {
+		begin, plain := i, false
+		i, plain = s.value(begin, 0)
+		switch s.text[begin] {
+		case '"':
+			list = append(list, unquote(s.text[begin:i], plain))
+		case 'n':
+			list = append(list, "")
+		default:
 			return false
 		}
 	}
+	*to = append(make([]string, 0, len(list)), list...)
 	return true
 }
 
@@ -171,11 +177,12 @@ func (p *plan) readSlice(to reflect.Value, v Value) (ok bool) {
 	}
 	to.Grow(n)
 	to.SetLen(n)
-	elements := v.elements()
+	e := v.elements()
 	for i := range n {
-		if e, _ := elements.next(); !p.elem.read(to.Index(i), e) {
+		if !p.elem.read(to.Index(i), e.value) {
 			return false
 		}
+		e.step()
 	}
 	return true
 }
@@ -184,11 +191,10 @@ func (p *plan) readMap(to reflect.Value, v Value) (ok bool) {
 	t := to.Type()
 	to.Set(reflect.MakeMap(t))
 	key := reflect.New(t.Key()).Elem()
-	members := v.members()
-	for name, m, more := members.next(); more; name, m, more = members.next() {
-		key.SetString(name)
+	for m := v.members(); m.more; m.step() {
+		key.SetString(m.name)
 		elem := reflect.New(t.Elem()).Elem()
-		if !p.elem.read(elem, m) {
+		if !p.elem.read(elem, m.value) {
 			return false
 		}
 		to.SetMapIndex(key, elem)
@@ -197,9 +203,8 @@ func (p *plan) readMap(to reflect.Value, v Value) (ok bool) {
 }
 
 func (p *plan) readStruct(to reflect.Value, v Value) (ok bool) {
-	members := v.members()
-	for name, m, more := members.next(); more; name, m, more = members.next() {
-		if f := p.field(name, hashName(name)); f != nil && !f.read(to, m) {
+	for m := v.members(); m.more; m.step() {
+		if i := p.names.place(m.name, keyOf(m.name)); i >= 0 && !p.fields[i].read(to, m.value) {
 			return false
 		}
 	}
@@ -227,9 +232,8 @@ func readAny(v Value) (value any, ok bool) {
 
 func readAnys(v Value) (value any, ok bool) {
 	list := []any{}
-	elements := v.elements()
-	for e, more := elements.next(); more; e, more = elements.next() {
-		one, ok := readAny(e)
+	for e := v.elements(); e.more; e.step() {
+		one, ok := readAny(e.value)
 		if !ok {
 			return nil, false
 		}
@@ -240,9 +244,8 @@ func readAnys(v Value) (value any, ok bool) {
 
 func readAnyMap(v Value) (value any, ok bool) {
 	all := make(map[string]any)
-	members := v.members()
-	for name, m, more := members.next(); more; name, m, more = members.next() {
-		if all[name], ok = readAny(m); !ok {
+	for m := v.members(); m.more; m.step() {
+		if all[m.name], ok = readAny(m.value); !ok {
 			return nil, false
 		}
 	}

@@ -1,34 +1,42 @@
 package wire
 
 import (
+	"math"
+	"math/bits"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 // An Object is a JSON object held to the rules of [Unmarshal], and its members
 // in the order of the text, whose memory they share. The zero Object is ready
-// for [Object.Parse]. It needs no memory of its own up to [fewMembers] members.
+// for [Object.Parse], and needs no memory of its own for up to fewMembers.
 type Object struct {
-	text    string // all of it
-	span    string // from bracket to bracket
+	text    string
+	opening int // place of its bracket
+	closing int // place behind its other one
 	n       int
-	few     [fewMembers]Member
-	more    []Member
-	seen    uint64         // a bit of the hash of each name
-	numbers map[string]int // of the members, once they are many
+	few     [fewMembers]member
+	more    []member
+	escaped []string       // names that are not written as they are
+	seen    [4]uint64      // a bit of 256 for the key of each name
+	places  map[string]int // by name, once there are many
 }
 
-// fewMembers is more than an ordinary token has claims.
-const fewMembers = 24
+const (
+	// fewMembers is more than an ordinary token has claims.
+	fewMembers = 24
+	// manyMembers is where comparing a name with all others costs more than a
+	// map, which nobody can make slow by choosing names: its hash is seeded.
+	manyMembers = 64
+)
 
-// manyMembers is where comparing a name with all others costs more than a map,
-// which is also seeded: no text can make it slow.
-const manyMembers = 64
-
-// A Member is a name, unescaped, and its value.
-type Member struct {
-	Name  string
-	Value Value
-	hash  uint32
+// A member is where a name and its value are in the text. It has no pointers, so
+// that an Object is soon filled and soon empty again.
+type member struct {
+	key             nameKey
+	name, nameEnd   uint32 // between the quotation marks; nameEnd 0: name is a place in escaped
+	value, valueEnd uint32
+	plain           bool // the value is a string without escapes
 }
 
 // A Value is a value of a JSON text that has been checked whole.
@@ -37,27 +45,25 @@ type Value struct {
 	plain bool // a string without escapes
 }
 
-// Reset makes o ready for another text. Nothing of the last one stays reachable.
+// Reset makes o ready for another text.
 func (o *Object) Reset() {
-	clear(o.few[:min(o.n, fewMembers)])
-	*o = Object{few: o.few}
+	o.text, o.n, o.more, o.escaped, o.seen, o.places = "", 0, nil, nil, [4]uint64{}, nil
 }
 
-// Parse reads text, which has to be one JSON object, by the rules of
-// [Unmarshal], once for each Object. The error is a [*JSONError].
+// Parse reads text, which has to be one JSON object of less than 4 GiB, by the
+// rules of [Unmarshal], once for each Object. The error is a [*JSONError].
 func (o *Object) Parse(text string) error {
 	s := scanner{text: text}
 	i := s.space(0)
-	if s.at(i) != '{' {
+	if s.at(i) != '{' || uint64(len(text)) > math.MaxUint32 {
 		s.fail(i, reasonKind)
 		return s.err()
 	}
-	end := o.parse(&s, i, 0)
-	if end < 0 {
+	if i = o.parse(&s, i, 0); i < 0 {
 		return s.err()
 	}
-	if end = s.space(end); end != len(text) {
-		s.fail(end, reasonMalformed)
+	if i = s.space(i); i != len(text) {
+		s.fail(i, reasonMalformed)
 		return s.err()
 	}
 	return nil
@@ -68,75 +74,117 @@ func (o *Object) parse(s *scanner, opening, depth int) (end int) {
 	if depth == MaxDepth {
 		return s.fail(opening, reasonDeep)
 	}
-	i := opening
-	for more := s.first(&i); more; more = s.next(&i) {
-		start := i
-		name, begin := s.name(i)
-		if begin < 0 {
-			return begin
+	o.text, o.opening = s.text, opening
+	i, more := s.first(opening, '}')
+	for more {
+		m, name := o.slot(), i
+		if i = o.readName(s, m, i); i < 0 {
+			return i
 		}
-		end, plain := s.value(begin, depth+1)
-		if end < 0 {
-			return end
+		m.value = uint32(i)
+		if i, m.plain = s.value(i, depth+1); i < 0 {
+			return i
 		}
-		if !o.add(Member{name, Value{s.text[begin:end], plain}, hashName(name)}) {
-			return s.fail(start, reasonDuplicate)
+		m.valueEnd = uint32(i)
+		if !o.add(m) {
+			return s.fail(name, reasonDuplicate)
 		}
-		i = end
+		i, more = s.next(i, '}')
 	}
-	if i >= 0 {
-		o.text, o.span = s.text, s.text[opening:i]
-	}
+	o.closing = i
 	return i
 }
 
-// add reports whether the member has a new name.
-func (o *Object) add(m Member) bool {
-	if o.find(m.Name, m.hash) != nil {
+// slot returns the memory of the next member.
+func (o *Object) slot() *member {
+	if o.n < fewMembers {
+		return &o.few[o.n]
+	}
+	o.more = append(o.more[:o.n-fewMembers], member{})
+	return &o.more[o.n-fewMembers]
+}
+
+// readName reads the name at i into m and returns the place of the value. Most
+// names are short enough for one word, which gives their end and their key.
+func (o *Object) readName(s *scanner, m *member, i int) (value int) {
+	if i+9 <= len(s.text) && s.text[i] == '"' {
+		w := word(s.text[i+1:])
+		size := bits.TrailingZeros64(special(w)) / 8
+		if end := i + 1 + size; size < 8 && s.text[end] == '"' {
+			m.name, m.nameEnd, m.key = uint32(i+1), uint32(end), shortKey(w&^(^uint64(0)<<(8*size)), size)
+			return s.colon(end + 1)
+		}
+	}
+	end, plain := s.name(i)
+	if end < 0 {
+		return end
+	}
+	name := unquote(s.text[i:end], plain)
+	m.name, m.nameEnd, m.key = uint32(i+1), uint32(end-1), keyOf(name)
+	if !plain {
+		m.name, m.nameEnd = uint32(len(o.escaped)), 0
+		o.escaped = append(o.escaped, name)
+	}
+	return s.colon(end)
+}
+
+// add counts the member in its slot and reports whether it has a new name.
+func (o *Object) add(m *member) bool {
+	set, bit := o.bit(m.key)
+	if *set&bit != 0 && o.find(o.nameOf(m), m.key) != nil {
 		return false
 	}
-	o.seen |= 1 << (m.hash >> 26)
-	if o.n < fewMembers {
-		o.few[o.n] = m
-	} else {
-		o.more = append(o.more, m)
-	}
-	o.n++
-	if o.n > manyMembers {
-		o.number()
+	*set |= bit
+	if o.n++; o.n > manyMembers {
+		o.place()
 	}
 	return true
 }
 
-// number notes the place of each member that is not noted yet.
-func (o *Object) number() {
-	if o.numbers == nil {
-		o.numbers = make(map[string]int)
+// bit returns where seen has the bit of a key.
+func (o *Object) bit(key nameKey) (set *uint64, bit uint64) {
+	hash := key.hash()
+	return &o.seen[hash>>30], 1 << (hash >> 24 & 63)
+}
+
+// place notes the place of each member that is not noted yet.
+func (o *Object) place() {
+	if o.places == nil {
+		o.places = make(map[string]int)
 	}
-	for i := len(o.numbers); i < o.n; i++ {
-		o.numbers[o.at(i).Name] = i
+	for i := len(o.places); i < o.n; i++ {
+		o.places[o.nameOf(o.at(i))] = i
 	}
 }
 
-func (o *Object) at(i int) *Member {
+func (o *Object) at(i int) *member {
 	if i < fewMembers {
 		return &o.few[i]
 	}
 	return &o.more[i-fewMembers]
 }
 
-func (o *Object) find(name string, hash uint32) *Member {
-	if o.seen&(1<<(hash>>26)) == 0 {
+func (o *Object) nameOf(m *member) string {
+	if m.nameEnd == 0 {
+		return o.escaped[m.name]
+	}
+	return o.text[m.name:m.nameEnd]
+}
+
+func (o *Object) valueOf(m *member) Value { return Value{o.text[m.value:m.valueEnd], m.plain} }
+
+func (o *Object) find(name string, key nameKey) *member {
+	if set, bit := o.bit(key); *set&bit == 0 {
 		return nil
 	}
-	if o.numbers != nil {
-		if i, ok := o.numbers[name]; ok {
+	if o.places != nil {
+		if i, ok := o.places[name]; ok {
 			return o.at(i)
 		}
 		return nil
 	}
 	for i := range o.n {
-		if m := o.at(i); m.hash == hash && m.Name == name {
+		if m := o.at(i); m.key == key && (key.short() || o.nameOf(m) == name) {
 			return m
 		}
 	}
@@ -149,36 +197,51 @@ func (o *Object) Len() int { return o.n }
 // At returns a member by its place in the text.
 func (o *Object) At(i int) (name string, value Value) {
 	m := o.at(i)
-	return m.Name, m.Value
+	return o.nameOf(m), o.valueOf(m)
 }
 
 // Has reports whether there is a member of that name.
-func (o *Object) Has(name string) bool { return o.find(name, hashName(name)) != nil }
+func (o *Object) Has(name string) bool { return o.find(name, keyOf(name)) != nil }
 
 // Find returns the value of a member, or the zero Value.
 func (o *Object) Find(name string) Value {
-	if m := o.find(name, hashName(name)); m != nil {
-		return m.Value
+	if m := o.find(name, keyOf(name)); m != nil {
+		return o.valueOf(m)
 	}
 	return Value{}
 }
 
-// hashName is cheap and no secret: whoever relies on it bounds what a collision
-// costs.
-func hashName(name string) uint32 {
-	const golden = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
-	var x uint64
-	switch n := len(name); {
+// A nameKey is a name itself if that has less than eight bytes: these, and above
+// them how many. Of any other it is a hash, which is no secret: whoever relies on
+// it bounds what a collision costs.
+type nameKey uint64
+
+const longName nameKey = 0xff << 56
+
+func shortKey(bytes uint64, size int) nameKey { return nameKey(bytes | uint64(size)<<56) }
+
+func keyOf(name string) nameKey {
+	n := len(name)
+	switch {
 	case n >= 8:
-		x = word(name) ^ word(name[n-8:])*golden
-	case n > 0:
-		for i := range len(name) {
-			x = x<<8 | uint64(name[i])
-		}
+		return longName | nameKey((word(name)^bits.RotateLeft64(word(name[n-8:]), 31)^uint64(n))*golden>>8)
+	case n >= 4:
+		return shortKey(uint64(half(name))|uint64(half(name[n-4:]))<<(8*(n-4)), n)
 	}
-	x = (x ^ uint64(len(name))) * golden
-	return uint32(x >> 32)
+	var x uint64
+	for i := range n {
+		x |= uint64(name[i]) << (8 * i)
+	}
+	return shortKey(x, n)
 }
+
+// short reports whether no two names have the key.
+func (k nameKey) short() bool { return k < longName }
+
+// hash spreads keys over 32 bits, the upper ones best.
+func (k nameKey) hash() uint32 { return uint32(uint64(k) * golden >> 32) }
+
+const golden = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
 
 // Kind returns the kind of a value, or 0 for the zero Value.
 func (v Value) Kind() jsontext.Kind {
@@ -217,6 +280,10 @@ func unquote(text string, plain bool) string {
 	if plain {
 		return text[1 : len(text)-1]
 	}
+	return unescape(text)
+}
+
+func unescape(text string) string {
 	b, _ := jsontext.AppendUnquote(nil, text)
 	return string(b)
 }
@@ -226,67 +293,82 @@ func (v Value) Strings() (list []string, ok bool) {
 	if v.Kind() != '[' {
 		return nil, false
 	}
-	list = make([]string, v.count())
-	elements := v.elements()
-	for i := range list {
-		e, _ := elements.next()
-		if list[i], ok = e.Unquote(); !ok {
+	list = make([]string, 0, v.count())
+	for e := v.elements(); e.more; e.step() {
+		s, ok := e.value.Unquote()
+		if !ok {
 			return nil, false
 		}
+		list = append(list, s)
 	}
 	return list, true
 }
 
-// elements are the elements of an array that has been checked, one by one.
+// elements are the elements of an array that has been checked, one by one: value
+// is the next one if there are more.
 type elements struct {
 	scanner
-	i int // behind the last one, or behind the bracket that opens
+	value Value
+	more  bool
+	i     int // behind value
 }
 
-func (v Value) elements() elements { return elements{scanner{text: v.text}, 1} }
+func (v Value) elements() (e elements) {
+	e.text = v.text
+	e.i, e.more = e.first(0, ']')
+	e.read()
+	return e
+}
 
-func (e *elements) next() (v Value, ok bool) {
-	i := e.space(e.i)
-	if e.at(i) == ',' {
-		i = e.space(i + 1)
+func (e *elements) step() {
+	e.i, e.more = e.next(e.i, ']')
+	e.read()
+}
+
+func (e *elements) read() {
+	if e.more {
+		i := e.i
+		e.i, e.value.plain = e.scanner.value(i, 0)
+		e.value.text = e.text[i:e.i]
 	}
-	if e.at(i) == ']' {
-		return Value{}, false
-	}
-	end, plain := e.value(i, 0)
-	e.i = end
-	return Value{e.text[i:end], plain}, true
 }
 
 // count returns how many elements an array has.
 func (v Value) count() (n int) {
-	elements := v.elements()
-	for {
-		if _, more := elements.next(); !more {
-			return n
-		}
+	for e := v.elements(); e.more; e.step() {
 		n++
 	}
+	return n
 }
 
 // members are the members of an object that has been checked, one by one.
 type members struct {
 	scanner
-	i int // behind the last one, or behind the bracket that opens
+	name  string
+	value Value
+	more  bool
+	i     int // behind value
 }
 
-func (v Value) members() members { return members{scanner{text: v.text}, 1} }
+func (v Value) members() (m members) {
+	m.text = v.text
+	m.i, m.more = m.first(0, '}')
+	m.read()
+	return m
+}
 
-func (m *members) next() (name string, v Value, ok bool) {
-	i := m.space(m.i)
-	if m.at(i) == ',' {
-		i = m.space(i + 1)
+func (m *members) step() {
+	m.i, m.more = m.next(m.i, '}')
+	m.read()
+}
+
+func (m *members) read() {
+	if m.more {
+		i := m.i
+		end, plain := m.scanner.name(i)
+		m.name = unquote(m.text[i:end], plain)
+		i = m.colon(end)
+		m.i, m.value.plain = m.scanner.value(i, 0)
+		m.value.text = m.text[i:m.i]
 	}
-	if m.at(i) == '}' {
-		return "", Value{}, false
-	}
-	name, i = m.name(i)
-	end, plain := m.value(i, 0)
-	m.i = end
-	return name, Value{m.text[i:end], plain}, true
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -19,14 +20,13 @@ type plan struct {
 	kind   planKind
 	elem   *plan       // of what a pointer, slice or map holds
 	fields []planField // of a struct
-	slots  []uint8     // places in fields, counted from 1, by the hash of the name
-	shift  uint8       // from a hash to its slot
+	names  *Names      // of fields
 }
 
 type planField struct {
-	name  string
-	index []int
-	plan  *plan
+	index  int
+	deeper []int // in structs embedded in one another
+	plan   *plan
 }
 
 // planKind is what a plan does.
@@ -48,9 +48,6 @@ const (
 	planJSON // what needs encoding/json/v2, and no more of the text than the value
 )
 
-// maxPlanFields bounds the fields of a struct that has a plan.
-const maxPlanFields = 200
-
 var (
 	plans sync.Map // of *plan by reflect.Type; nil where the whole type needs encoding/json/v2
 
@@ -67,14 +64,47 @@ var (
 	methodsOf   = []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}
 )
 
+// A plannedType is a type with its plan.
+type plannedType struct {
+	of   reflect.Type
+	plan *plan
+}
+
+// firstPlans are the first few plans made, which a program that has few types of
+// claims finds without a map. The slice is replaced whole.
+var firstPlans atomic.Pointer[[]plannedType]
+
+const maxFirstPlans = 16
+
 // planFor returns the plan of t, or nil.
 func planFor(t reflect.Type) *plan {
+	if first := firstPlans.Load(); first != nil {
+		for i := range *first {
+			if p := &(*first)[i]; p.of == t {
+				return p.plan
+			}
+		}
+	}
 	if p, ok := plans.Load(t); ok {
 		return p.(*plan)
 	}
+	return makePlan(t)
+}
+
+func makePlan(t reflect.Type) *plan {
 	p, _ := planner{}.plan(t)
-	known, _ := plans.LoadOrStore(t, p)
-	return known.(*plan)
+	known, loaded := plans.LoadOrStore(t, p)
+	p = known.(*plan)
+	var all []plannedType
+	first := firstPlans.Load()
+	if first != nil {
+		all = *first
+	}
+	if !loaded && len(all) < maxFirstPlans {
+		all = append(slices.Clip(all), plannedType{t, p})
+		firstPlans.CompareAndSwap(first, &all) // else it stays in plans only
+	}
+	return p
 }
 
 // A planner has the plans under way, since types can hold themselves.
@@ -134,7 +164,7 @@ func (known planner) fill(p *plan, t reflect.Type) (ok bool) {
 		return ok && t.Key().Kind() == reflect.String && !implements(t.Key(), methodsFrom) && !implements(t.Key(), methodsOf)
 	case reflect.Struct:
 		p.kind = planStruct
-		return known.addFields(p, t, nil) && p.index()
+		return known.fillStruct(p, t)
 	default:
 		return false
 	}
@@ -157,6 +187,16 @@ func (known planner) fillSlice(p *plan, t reflect.Type) (ok bool) {
 	return ok
 }
 
+// fillStruct leaves two fields of one name to encoding/json/v2.
+func (known planner) fillStruct(p *plan, t reflect.Type) (ok bool) {
+	var names []string
+	if !known.addFields(p, &names, t, nil) {
+		return false
+	}
+	p.names, ok = newNames(names)
+	return ok
+}
+
 // implements reports whether a value or a pointer to one has the methods of any of ifaces.
 func implements(t reflect.Type, ifaces []reflect.Type) bool {
 	return slices.ContainsFunc(ifaces, func(iface reflect.Type) bool {
@@ -165,7 +205,7 @@ func implements(t reflect.Type, ifaces []reflect.Type) bool {
 }
 
 // addFields adds the fields of a struct, and those of structs embedded in it.
-func (known planner) addFields(p *plan, t reflect.Type, index []int) (ok bool) {
+func (known planner) addFields(p *plan, names *[]string, t reflect.Type, index []int) (ok bool) {
 	tagged, any := t.NumField() == 0, false
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -182,16 +222,17 @@ func (known planner) addFields(p *plan, t reflect.Type, index []int) (ok bool) {
 		any = true
 		path := append(slices.Clip(index), i)
 		if f.Anonymous {
-			if !known.embed(p, f, path) {
+			if !known.embed(p, names, f, path) {
 				return false
 			}
 			continue
 		}
-		field := planField{name: name, index: path}
+		field := planField{index: path[0], deeper: path[1:]}
 		if field.plan, ok = known.plan(f.Type); !ok {
 			return false
 		}
 		p.fields = append(p.fields, field)
+		*names = append(*names, name)
 	}
 	// A struct without anything to fill is taken for a mistake.
 	return tagged || any
@@ -199,11 +240,11 @@ func (known planner) addFields(p *plan, t reflect.Type, index []int) (ok bool) {
 
 // embed adds the fields of an embedded struct. Which of two fields of one name
 // counts is left to encoding/json/v2, as are methods.
-func (known planner) embed(p *plan, f reflect.StructField, path []int) bool {
+func (known planner) embed(p *plan, names *[]string, f reflect.StructField, path []int) bool {
 	if f.Type.Kind() != reflect.Struct || !f.IsExported() || f.Type.NumMethod()+reflect.PointerTo(f.Type).NumMethod() > 0 {
 		return false
 	}
-	return known.addFields(p, f.Type, path)
+	return known.addFields(p, names, f.Type, path)
 }
 
 // fieldName reads the tag of a field. Not ok is for what this plan does not do:
@@ -234,37 +275,4 @@ func fieldName(f reflect.StructField) (name string, use, ok bool) {
 		name = f.Name
 	}
 	return name, true, true
-}
-
-// index fills slots, at most half of them. Not ok is for two fields of one name.
-func (p *plan) index() (ok bool) {
-	if len(p.fields) > maxPlanFields {
-		return false
-	}
-	size := uint8(2) // bits of a slot's number
-	for 1<<size < 2*len(p.fields) {
-		size++
-	}
-	p.slots, p.shift = make([]uint8, 1<<size), 32-size
-	for i, f := range p.fields {
-		if p.field(f.name, hashName(f.name)) != nil {
-			return false
-		}
-		at := hashName(f.name) >> p.shift
-		for p.slots[at] != 0 {
-			at = (at + 1) % uint32(len(p.slots))
-		}
-		p.slots[at] = uint8(i + 1)
-	}
-	return true
-}
-
-// field returns the field of that name, or nil. Names are case-sensitive.
-func (p *plan) field(name string, hash uint32) *planField {
-	for at := hash >> p.shift; p.slots[at] != 0; at = (at + 1) % uint32(len(p.slots)) {
-		if f := &p.fields[p.slots[at]-1]; f.name == name {
-			return f
-		}
-	}
-	return nil
 }

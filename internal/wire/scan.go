@@ -44,8 +44,16 @@ func (s *scanner) at(i int) byte {
 	return 0
 }
 
-// space passes over white space (RFC 8259, Section 2).
+// space passes over white space (RFC 8259, Section 2), of which there is seldom
+// any.
 func (s *scanner) space(i int) int {
+	if i < len(s.text) && s.text[i] > ' ' {
+		return i
+	}
+	return s.spaces(i)
+}
+
+func (s *scanner) spaces(i int) int {
 	for i < len(s.text) {
 		switch s.text[i] {
 		case ' ', '\t', '\n', '\r':
@@ -87,23 +95,14 @@ func (s *scanner) array(i, depth int) int {
 	if depth == MaxDepth {
 		return s.fail(i, reasonDeep)
 	}
-	if i = s.space(i + 1); s.at(i) == ']' {
-		return i + 1
-	}
-	for {
+	i, more := s.first(i, ']')
+	for more {
 		if i, _ = s.value(i, depth+1); i < 0 {
 			return i
 		}
-		i = s.space(i)
-		switch s.at(i) {
-		case ',':
-			i = s.space(i + 1)
-		case ']':
-			return i + 1
-		default:
-			return s.fail(i, reasonMalformed)
-		}
+		i, more = s.next(i, ']')
 	}
+	return i
 }
 
 func (s *scanner) object(i, depth int) int {
@@ -111,64 +110,63 @@ func (s *scanner) object(i, depth int) int {
 		return s.fail(i, reasonDeep)
 	}
 	var names nameSet
-	for more := s.first(&i); more; more = s.next(&i) {
-		start := i
-		name, end := s.name(i)
+	i, more := s.first(i, '}')
+	for more {
+		name := i
+		end, plain := s.name(i)
 		if end < 0 {
 			return end
 		}
-		if !names.add(name) {
-			return s.fail(start, reasonDuplicate)
+		if !names.add(unquote(s.text[name:end], plain)) {
+			return s.fail(name, reasonDuplicate)
 		}
-		if i, _ = s.value(end, depth+1); i < 0 {
+		if i = s.colon(end); i < 0 {
 			return i
 		}
+		if i, _ = s.value(i, depth+1); i < 0 {
+			return i
+		}
+		i, more = s.next(i, '}')
 	}
 	return i
 }
 
-// first moves i from the bracket that opens an object to its first name, or
-// behind the object and reports false if there is none.
-func (s *scanner) first(i *int) bool {
-	*i = s.space(*i + 1)
-	if s.at(*i) == '}' {
-		*i++
-		return false
+// first goes from the bracket that opens an object or an array to what it has
+// first, or behind shut if it has nothing.
+func (s *scanner) first(i int, shut byte) (next int, more bool) {
+	if i = s.space(i + 1); s.at(i) == shut {
+		return i + 1, false
 	}
-	return true
+	return i, true
 }
 
-// next moves i from the end of a member to the name of the next one, or behind
-// the object and reports false. So it does when a rule is broken: i is then -1.
-func (s *scanner) next(i *int) bool {
-	*i = s.space(*i)
-	switch s.at(*i) {
+// next goes from the end of a member or an element to the next one, or behind
+// shut if there is none, or to -1 when a rule is broken.
+func (s *scanner) next(i int, shut byte) (next int, more bool) {
+	i = s.space(i)
+	switch s.at(i) {
 	case ',':
-		*i = s.space(*i + 1)
-		return true
-	case '}':
-		*i++
-	default:
-		*i = s.fail(*i, reasonMalformed)
+		return s.space(i + 1), true
+	case shut:
+		return i + 1, false
 	}
-	return false
+	return s.fail(i, reasonMalformed), false
 }
 
-// name reads the name of a member and returns it unescaped, with the place where
-// the value begins.
-func (s *scanner) name(i int) (name string, end int) {
+// name reads the name of a member with its quotation marks.
+func (s *scanner) name(i int) (end int, plain bool) {
 	if s.at(i) != '"' {
-		return "", s.fail(i, reasonMalformed)
+		return s.fail(i, reasonMalformed), false
 	}
-	end, plain := s.quoted(i)
-	if end < 0 {
-		return "", end
+	return s.quoted(i)
+}
+
+// colon goes from the end of a name to the value.
+func (s *scanner) colon(i int) int {
+	if i = s.space(i); s.at(i) != ':' {
+		return s.fail(i, reasonMalformed)
 	}
-	name = unquote(s.text[i:end], plain)
-	if end = s.space(end); s.at(end) != ':' {
-		return "", s.fail(end, reasonMalformed)
-	}
-	return name, s.space(end + 1)
+	return s.space(i + 1)
 }
 
 // number reads a number (RFC 8259, Section 6).
@@ -210,9 +208,22 @@ func (s *scanner) digits(i int) int {
 // quoted reads the string whose quotation mark is at i: UTF-8, no control
 // characters, no lone surrogates. It is plain if it has no escapes.
 func (s *scanner) quoted(i int) (end int, plain bool) {
+	for i++; i+8 <= len(s.text); i += 8 {
+		if found := special(word(s.text[i:])); found != 0 {
+			i += bits.TrailingZeros64(found) / 8
+			if s.text[i] == '"' {
+				return i + 1, true
+			}
+			break
+		}
+	}
+	return s.quotedSlowly(i)
+}
+
+// quotedSlowly goes on inside a string, character by character.
+func (s *scanner) quotedSlowly(i int) (end int, plain bool) {
 	plain = true
-	for i++; ; {
-		i = s.ordinary(i)
+	for {
 		switch c := s.at(i); {
 		case c == '"':
 			return i + 1, plain
@@ -227,8 +238,10 @@ func (s *scanner) quoted(i int) (end int, plain bool) {
 				return s.fail(i, reasonMalformed), false
 			}
 			i += size
-		default:
+		case c < ' ':
 			return s.fail(i, reasonMalformed), false
+		default:
+			i++
 		}
 	}
 }
@@ -242,27 +255,14 @@ const (
 	blank = ' ' * each
 )
 
-// ordinary passes over characters of a string that mean themselves and are
-// ASCII, eight at a time: it stops at a quotation mark, a backslash, a control
-// character or a byte of something longer.
-func (s *scanner) ordinary(i int) int {
-	for i+8 <= len(s.text) {
-		w := word(s.text[i:])
-		// w-n has the top bit of each byte that is below n, if that was not
-		// set before. A borrow spoils only bytes above one that is found.
-		q, b := w^quote, w^slash
-		if found := (w | (w-blank)&^w | (q-each)&^q | (b-each)&^b) & tops; found != 0 {
-			return i + bits.TrailingZeros64(found)/8
-		}
-		i += 8
-	}
-	for i < len(s.text) {
-		if c := s.text[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			return i
-		}
-		i++
-	}
-	return i
+// special finds the first byte of w that does not mean itself in a string or is
+// not ASCII: a quotation mark, a backslash, a control character, a byte of
+// something longer. Its top bit is the lowest bit of what is returned.
+func special(w uint64) uint64 {
+	// w-n has the top bit of each byte that is below n, if that was not set
+	// before. A borrow spoils only bytes above one that is found.
+	q, b := w^quote, w^slash
+	return (w | (w-blank)&^w | (q-each)&^q | (b-each)&^b) & tops
 }
 
 // word returns the first eight bytes of t.
@@ -270,6 +270,12 @@ func word(t string) uint64 {
 	_ = t[7]
 	return uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
 		uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
+}
+
+// half returns the first four bytes of t.
+func half(t string) uint32 {
+	_ = t[3]
+	return uint32(t[0]) | uint32(t[1])<<8 | uint32(t[2])<<16 | uint32(t[3])<<24
 }
 
 // escape reads what a backslash at i begins. A surrogate must be the first of a

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/counterfoil/counterfoil/internal/wire"
 )
 
@@ -48,59 +50,57 @@ func (c *claimSet) has(name string) bool { return c.object.Has(name) }
 // claim returns the claim of that name, or the zero Value.
 func (c *claimSet) claim(name string) wire.Value { return c.object.Find(name) }
 
-// A rawClaims has what Verify looks at as it was written.
-type rawClaims struct{ iss, sub, aud, exp, nbf, iat, jti, tenant wire.Value }
-
-func newRawClaims(o *wire.Object) (raw rawClaims) {
-	for i := range o.Len() {
-		name, value := o.At(i)
-		switch name {
-		case "iss":
-			raw.iss = value
-		case "sub":
-			raw.sub = value
-		case "aud":
-			raw.aud = value
-		case "exp":
-			raw.exp = value
-		case "nbf":
-			raw.nbf = value
-		case "iat":
-			raw.iat = value
-		case "jti":
-			raw.jti = value
-		case "tenant":
-			raw.tenant = value
-		}
+// value returns the claim of that name as it was written, nil if it is absent.
+func (c *claimSet) value(name string) jsontext.Value {
+	if v := c.claim(name); v.Kind() != 0 {
+		return jsontext.Value(v.Text())
 	}
-	return raw
+	return nil
 }
+
+// claimNames are the claims that Verify looks at, and the constants their places.
+var (
+	claimNames    = [...]string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "tenant"}
+	namesOfClaims = wire.NewNames(claimNames[:]...)
+)
+
+const (
+	iss = iota
+	sub
+	aud
+	exp
+	nbf
+	iat
+	jti
+	tenant
+)
 
 // read reads the claims that Verify looks at. c keeps o until they have
 // all been checked.
 func (c *claimSet) read(o *wire.Object) error {
-	raw := newRawClaims(o)
+	var claims [len(claimNames)]wire.Value
+	o.Pick(namesOfClaims, claims[:])
 	c.object = o
-	c.hasIssuer = raw.iss.Kind() != 0
+	c.hasIssuer = claims[iss].Kind() != 0
 	switch {
-	case !readString(raw.iss, &c.Issuer):
+	case !readString(claims[iss], &c.Issuer):
 		return &ClaimError{"iss", notString}
-	case !readString(raw.sub, &c.Subject):
+	case !readString(claims[sub], &c.Subject):
 		return &ClaimError{"sub", notString}
-	case !readString(raw.jti, &c.ID):
+	case !readString(claims[jti], &c.ID):
 		return &ClaimError{"jti", notString}
-	case !readDate(raw.exp, &c.Expiry):
+	case !readDate(claims[exp], &c.Expiry):
 		return &ClaimError{"exp", notDate}
-	case !readDate(raw.nbf, &c.NotBefore):
+	case !readDate(claims[nbf], &c.NotBefore):
 		return &ClaimError{"nbf", notDate}
-	case !readDate(raw.iat, &c.IssuedAt):
+	case !readDate(claims[iat], &c.IssuedAt):
 		return &ClaimError{"iat", notDate}
-	case !c.readAudience(raw.aud):
+	case !c.readAudience(claims[aud]):
 		return &ClaimError{"aud", notAudience}
 	}
 	// "tenant" is a name of ours and registered nowhere. What is no string is
 	// another issuer's business, and not the tenant of any key.
-	c.tenant, _ = raw.tenant.Unquote()
+	c.tenant, _ = claims[tenant].Unquote()
 	return nil
 }
 
