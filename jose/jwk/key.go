@@ -162,7 +162,7 @@ func (k *Key) Limits() Limits {
 }
 
 // Limited reports whether the key has any [Limits], at no cost.
-func (k *Key) Limited() bool { return !k.limits.isZero() }
+func (k *Key) Limited() bool { return k.limits != nil && !k.limits.isZero() }
 
 // WithLimits returns the same key with other bounds.
 func (k *Key) WithLimits(l Limits) *Key {
