@@ -23,7 +23,6 @@ func TestForeignNPMJose(t *testing.T) {
 }
 
 func TestForeignJWCrypto(t *testing.T) {
-	const python = "/usr/bin/python3" // Debian's, which sees Debian's modules
 	if err := exec.Command(python, "-c", "import jwcrypto").Run(); err != nil {
 		leaveOut(t, "jwcrypto is missing: apt-get install python3-jwcrypto")
 	}

@@ -110,7 +110,7 @@ func TestRFC7517Set(t *testing.T) {
 		switch v.ID {
 		case "rfc7517-A.1":
 			set, err := jwk.ParseSet(data)
-			expectSet(t, v.ID, set, err, jwk.ErrUnsupported) // the EC key is for encryption
+			expectSet(t, v.ID, set, err, jwk.ErrUnsupported) // the EC key is for encryption, and does not say how
 		case "rfc7517-A.2":
 			set, err := jwk.ParsePrivateSet(data)
 			expectSet(t, v.ID, set, err, jwk.ErrUnsupported)
@@ -120,6 +120,9 @@ func TestRFC7517Set(t *testing.T) {
 		case "rfc7517-A.3": // one for A128KW, one that says no algorithm
 			if _, err := jwk.ParsePrivateSet(data); !errors.Is(err, jwk.ErrNoAlgorithm) {
 				t.Errorf("%s: %v", v.ID, err)
+			}
+			if set, err := jwk.ParsePrivateSetAs(data, jwk.Params{Algorithm: jwk.HS256}); err != nil || set.Len() != 2 {
+				t.Errorf("%s for HS256: %v", v.ID, err)
 			}
 		case "rfc7517-B":
 			if _, err := jwk.Parse(data); !errors.Is(err, jwk.ErrNoAlgorithm) {
@@ -172,6 +175,10 @@ func TestCookbookKey(t *testing.T) {
 	var direct json.RawMessage
 	conformance.ReadVectors(t, "cookbook/jwk/3_6.symmetric_key_encryption.json", &direct)
 	if _, err := jwk.Parse(direct); !errors.Is(err, jwk.ErrUnsupported) {
+		t.Errorf("a key labelled with its enc: %v", err)
+	}
+	k, err := jwk.ParseAs(direct, jwk.Params{Algorithm: jwk.Dir, Encryption: "A256GCM"})
+	if err != nil || k.Encryption() != "A256GCM" {
 		t.Errorf("a key for dir with A256GCM: %v", err)
 	}
 }

@@ -59,41 +59,47 @@ type peer struct {
 	version string
 }
 
-// startPeers starts all of them, or leaves the test out.
-func startPeers(t *testing.T) []*peer {
+// startPeers starts those that are on this machine, and says what to install for
+// the others.
+func startPeers(t *testing.T) (peers []*peer, missing []string) {
 	t.Helper()
-	all := []*peer{
-		{name: "npm jose", library: startNPM(t)},
-		{name: "jwcrypto", library: startPython(t)},
-		{name: "latchset jose", library: findLatchset(t)},
-	}
-	for _, p := range all {
+	for _, start := range []func(*testing.T) (*peer, string){startNPM, startPython, findLatchset} {
+		p, lacks := start(t)
+		if p == nil {
+			missing = append(missing, lacks)
+			continue
+		}
 		v, err := p.ask(request{Op: "version"})
 		if err != nil {
 			t.Fatalf("%s: %v", p.name, err)
 		}
 		p.version = v.Token
+		peers = append(peers, p)
 	}
-	return all
+	return peers, missing
 }
 
-func startNPM(t *testing.T) library {
+func startNPM(t *testing.T) (*peer, string) {
 	t.Helper()
-	node := needFile(t, "node", "nodejs")
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, "nodejs"
+	}
 	if _, err := os.Stat("npm/node_modules/jose"); err != nil {
-		leaveOut(t, "npm jose is missing: npm ci --prefix conformance/npm")
+		return nil, "npm ci --prefix conformance/npm"
 	}
-	return startProcess(t, node, "npm/peer.mjs")
+	return &peer{name: "npm jose", library: startProcess(t, node, "npm/peer.mjs")}, ""
 }
 
-func startPython(t *testing.T) library {
+func startPython(t *testing.T) (*peer, string) {
 	t.Helper()
-	const python = "/usr/bin/python3" // Debian's, which sees Debian's modules
-	if err := exec.Command(python, "-c", "import jwcrypto").Run(); err != nil {
-		leaveOut(t, "jwcrypto is missing: apt-get install python3-jwcrypto")
+	if exec.Command(python, "-c", "import jwcrypto").Run() != nil {
+		return nil, "python3-jwcrypto"
 	}
-	return startProcess(t, python, "python/peer.py")
+	return &peer{name: "jwcrypto", library: startProcess(t, python, "python/peer.py")}, ""
 }
+
+const python = "/usr/bin/python3" // Debian's, which sees Debian's modules
 
 // A process is a peer that answers line by line until its input ends.
 type process struct {
@@ -161,15 +167,19 @@ type latchset struct {
 	algorithms []string
 }
 
-func findLatchset(t *testing.T) library {
+func findLatchset(t *testing.T) (*peer, string) {
 	t.Helper()
-	l := &latchset{path: needFile(t, "jose", "jose"), dir: t.TempDir()}
+	path, err := exec.LookPath("jose")
+	if err != nil {
+		return nil, "jose"
+	}
+	l := &latchset{path: path, dir: t.TempDir()}
 	list, err := l.run("", "alg")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.algorithms = strings.Fields(list)
-	return l
+	return &peer{name: "latchset jose", library: l}, ""
 }
 
 func (l *latchset) run(stdin string, args ...string) (string, error) {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/conformance"
 	"github.com/counterfoil/counterfoil/jose/jwe"
 	"github.com/counterfoil/counterfoil/jose/jwe/hpke"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -32,27 +33,34 @@ Both ways: they read what we make and refuse it after each part has been tampere
 refuse it tampered with. A dash: they do not have it. Nothing stands here that one side has and the other refuses: that
 fails the test.
 
+Detached is RFC 7515, Appendix F; unencoded is RFC 7797, detached where it is compact. General has two signatures or two
+recipients, of which the reader holds the second. We never compress. jwcrypto and npm jose write again every number of a
+key that they have read; the command of latchset can write public keys only.
+
 `
 )
 
 // Every algorithm in every form that a peer has is exchanged with it.
 func TestPeers(t *testing.T) {
-	r := &report{peers: startPeers(t)}
+	peers, missing := startPeers(t)
+	r := &report{peers: peers}
 	keys := newKeys(t)
 	r.signatures(t, keys)
 	r.encryption(t, keys)
 	r.nested(t, keys)
 	r.keys(t, keys)
-	r.compare(t)
+	if len(missing) > 0 {
+		leaveOut(t, "not every peer is here to compare with "+resultsFile+": "+strings.Join(missing, ", "))
+	}
+	if !t.Failed() {
+		r.compare(t)
+	}
 }
 
-// compare holds the run to RESULTS.md. Outside CI other versions of the peers
-// than those in the file are not held against it.
+// compare holds the run to RESULTS.md. Outside CI, what other versions of the
+// peers do is not held against anybody.
 func (r *report) compare(t *testing.T) {
 	t.Helper()
-	if t.Failed() {
-		return
-	}
 	got := r.String()
 	if *update {
 		if err := os.WriteFile(resultsFile, []byte(got), 0o644); err != nil {
@@ -61,15 +69,26 @@ func (r *report) compare(t *testing.T) {
 		return
 	}
 	want, err := os.ReadFile(resultsFile)
-	switch {
-	case err != nil:
+	if err != nil {
 		t.Fatal(err)
-	case got == string(want):
-	case os.Getenv("CI") == "" && !strings.Contains(string(want), r.versions()):
-		t.Logf("not compared with %s, which was made with other versions of the peers:\n%s", resultsFile, r.versions())
+	}
+	sameVersions := strings.Contains(string(want), r.versions())
+	switch {
+	case tables(got) == tables(string(want)):
+		if !sameVersions {
+			t.Logf("as in %s, with other versions of the peers:\n%s", resultsFile, r.versions())
+		}
+	case !sameVersions && os.Getenv(conformance.EnvCI) == "":
+		t.Logf("not as in %s, which was made with other versions of the peers:\n%s", resultsFile, got)
 	default:
 		t.Errorf("%s is not what this run found; go test -run TestPeers -update, and look at the difference\n%s", resultsFile, got)
 	}
+}
+
+// tables are all but what stands above the first table.
+func tables(results string) string {
+	_, after, _ := strings.Cut(results, "\n## ")
+	return after
 }
 
 // keys makes keys for the exchanges. One RSA key stands behind all of its
