@@ -114,6 +114,9 @@ func (h *params) check(p *Policy) error {
 // find returns the key for a recipient. The algorithm of a header that passed
 // check is the policy's.
 func (h *params) find(keys jwk.Source) (*jwk.Key, error) {
+	if keys == nil {
+		return nil, jwk.ErrUnknownKey
+	}
 	key, err := keys.Find(h.KeyID, string(h.Algorithm))
 	if err != nil {
 		return nil, err

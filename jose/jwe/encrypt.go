@@ -1,6 +1,7 @@
 package jwe
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -52,12 +53,16 @@ func NewEncrypter(key *jwk.Key, enc Encryption, h Header) (*Encrypter, error) {
 		return nil, err
 	}
 	h.Algorithm, h.Encryption, h.KeyID = key.Algorithm(), enc, key.KeyID()
+	h.APU, h.APV = bytes.Clone(h.APU), bytes.Clone(h.APV)
 	suite, _ := content.Lookup(string(enc)) // no sizes where the algorithm is integrated
 	e := &Encrypter{
 		key: key, header: h, suite: suite,
 		wrap: jwk.WrapParams{APU: h.APU, APV: h.APV, Iterations: h.Iterations, Encryption: enc},
 	}
-	return e, e.prepare()
+	if err := e.prepare(); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // checkWrap refuses parameters that the algorithm does not have: without them the

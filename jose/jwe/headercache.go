@@ -14,7 +14,8 @@ const (
 
 // headers holds parsed headers by the exact bytes of their segment: under dir,
 // A*KW and RSA-OAEP a sender writes the same one again and again. Only headers of
-// messages that were decrypted get in, so that nobody without a key can fill it.
+// messages that were decrypted get in. Whoever has a public key can make such, and
+// at worst a header is then read anew, which is little beside decrypting with RSA.
 // The map is replaced whole and never written to.
 var headers atomic.Pointer[map[string]*params]
 

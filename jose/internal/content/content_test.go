@@ -2,6 +2,10 @@ package content_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/hex"
 	"testing"
 
@@ -119,5 +123,46 @@ func TestKeysHaveTheirSize(t *testing.T) {
 		if _, err := content.New(name, counted(32)); err == nil {
 			t.Errorf("%q is known", name)
 		}
+	}
+}
+
+// A sender that has the key and pads wrongly.
+func TestPaddingIsChecked(t *testing.T) {
+	key := counted(32)
+	block, err := aes.NewCipher(key[16:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := content.New("A128CBC-HS256", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal := func(padded []byte) []byte {
+		sealed := append(make([]byte, 16), padded...)
+		cipher.NewCBCEncrypter(block, sealed[:16]).CryptBlocks(sealed[16:], sealed[16:])
+		mac := hmac.New(sha256.New, key[:16])
+		mac.Write(sealed)
+		mac.Write(make([]byte, 8))
+		return append(sealed, mac.Sum(nil)[:16]...)
+	}
+	text := bytes.Repeat([]byte{'x'}, 29)
+	if got, err := c.Open(nil, seal(append(text, 3, 3, 3)), nil); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("%q, %v", got, err)
+	}
+	for what, padded := range map[string][]byte{
+		"zero":                append(bytes.Clone(text), 3, 3, 0),
+		"longer than a block": bytes.Repeat([]byte{17}, 32),
+		"all of it":           bytes.Repeat([]byte{32}, 32),
+		"beyond the text":     bytes.Repeat([]byte{255}, 16),
+		"not all the same":    append(bytes.Clone(text), 3, 2, 3),
+		"one short":           append(bytes.Clone(text), 1, 3, 3),
+		"none":                bytes.Repeat([]byte{'x'}, 32),
+	} {
+		if got, err := c.Open(nil, seal(padded), nil); got != nil || err != content.ErrOpen {
+			t.Errorf("%s: %q, %v", what, got, err)
+		}
+	}
+	if got, err := c.Open(nil, seal(bytes.Repeat([]byte{16}, 16)), nil); err != nil || len(got) != 0 {
+		t.Errorf("nothing but padding: %q, %v", got, err)
 	}
 }
