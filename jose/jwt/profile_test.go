@@ -311,11 +311,13 @@ func TestStatusListToken(t *testing.T) {
 	key := newKey(t, jwk.HS256)
 	k := kindOf(t, "status list token")
 	mint := func(c claimSet) string { return k.mint(t, key, k.types[0], c) }
-	accept(t, k.policy(), key, mint(k.claims.with("ttl", "")))
+	for _, ttl := range []string{"", "0.5", "31622400"} {
+		accept(t, k.policy(), key, mint(k.claims.with("ttl", ttl)))
+	}
 	for _, sub := range []string{"https://id.example/status/2", listURI + "/", "HTTPS://id.example/status/1"} {
 		refuseClaim(t, k.policy(), key, "sub", mint(k.claims.with("sub", `"`+sub+`"`)))
 	}
-	for _, ttl := range []string{"0", "-1", `"60"`, "null", "1e400", "[]"} {
+	for _, ttl := range []string{"0", "-1", `"60"`, "null", "31622401", "1000000000", "1e400", "[]"} {
 		refuseClaim(t, k.policy(), key, "ttl", mint(k.claims.with("ttl", ttl)))
 	}
 }

@@ -117,19 +117,7 @@ func (p Policy) profile() jwt.Policy {
 	if p.Leeway == 0 {
 		p.Leeway = DefaultLeeway
 	}
-	if p.Algorithms == nil {
-		p.Algorithms = asymmetric
-	}
 	return jwt.Policy{Profile: jwt.DPoPProof{}, Now: p.Now, MaxLife: p.MaxAge, Leeway: p.Leeway, Algorithms: p.Algorithms}
-}
-
-// asymmetric are all algorithms that sign with a key pair. What else a policy may
-// list finds no key.
-var asymmetric = []jwk.Algorithm{
-	jwk.ES256, jwk.ES384, jwk.ES512,
-	jwk.Ed25519, jwk.EdDSA,
-	jwk.PS256, jwk.PS384, jwk.PS512, jwk.RS256, jwk.RS384, jwk.RS512,
-	jwk.MLDSA44, jwk.MLDSA65, jwk.MLDSA87,
 }
 
 // check refuses what no proof could fit, and returns the normal form of the URL.

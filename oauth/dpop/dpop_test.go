@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/oauth/dpop"
 )
@@ -401,6 +403,35 @@ func TestRequestIncomplete(t *testing.T) {
 				t.Errorf("%s: %s", field, code)
 			}
 		}
+	}
+}
+
+// Anybody can make proofs. They must not push the headers of honest tokens out of
+// the cache that makes those cheap to verify.
+func TestProofsDoNotFillTheCacheOfHeaders(t *testing.T) {
+	access := newProver(t, jwk.Ed25519)
+	token := sign(t, access.key, `{"alg":"Ed25519","typ":"at+jwt","x":"this test's"}`, "{}")
+	verify := func() uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := jws.Verify(access.key, token); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.Mallocs - before.Mallocs
+	}
+	first := verify()
+	known, flooded := verify(), first
+	for range 5 { // of which the least counts: others allocate too
+		known = min(known, verify())
+		for range 65 {
+			p := newProver(t, jwk.Ed25519)
+			accept(t, policy(), p.request(), p.proof(t))
+		}
+		flooded = min(flooded, verify())
+	}
+	if known >= first || flooded > known {
+		t.Errorf("%d allocations at first, %d for a known header, %d after a flood of proofs", first, known, flooded)
 	}
 }
 
