@@ -40,6 +40,7 @@ const (
 // says why: which step refused would help an attacker. ErrAlgorithm and
 // ErrEncryption report an "alg" and an "enc" that are not those that the policy
 // pins, or that do not exist here; the first matches [jwk.ErrAlgorithm] too.
+// ErrPolicy reports a mistake in the program, whatever the token.
 var (
 	ErrMalformed  = errors.New("jwe: malformed")
 	ErrDecrypt    = errors.New("jwe: does not decrypt")
@@ -48,13 +49,13 @@ var (
 	ErrCritical   = malformed("critical header parameter is not understood")
 	ErrCompressed = malformed("compression is not allowed")
 	ErrIterations = errors.New("jwe: PBES2 iterations beyond what is allowed")
+	ErrPolicy     = errors.New("jwe: Policy needs Algorithm and Encryption")
 
 	errTokenSize = malformed("too large")
 	errSegments  = malformed("not five segments")
 
 	errRSA15    = fmt.Errorf("%w: RSA1_5 is never allowed", ErrAlgorithm)
 	errTooLarge = errors.New("jwe: too large")
-	errPolicy   = errors.New("jwe: Policy needs Algorithm and Encryption")
 )
 
 func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }
@@ -85,7 +86,7 @@ type Policy struct {
 func (p *Policy) check() error {
 	switch {
 	case p.Algorithm == "" || !fits(p.Algorithm, p.Encryption):
-		return errPolicy
+		return ErrPolicy
 	case p.MaxIterations < 0 || p.MaxIterations > MaxIterations:
 		return fmt.Errorf("jwe: Policy.MaxIterations is not within 0 to %d", MaxIterations)
 	}

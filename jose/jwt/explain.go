@@ -69,7 +69,8 @@ type Explanation struct {
 }
 
 // Explain takes apart an error of this package or of packages jwk, jws, jwe and
-// jwks. Of other errors, and of nil, Stage and Reason are unknown.
+// jwks, whatever it is wrapped in. Of other errors, of nil, and of mistakes in
+// what is to be signed or encrypted, Stage and Reason are unknown.
 func Explain(err error) Explanation {
 	e := explainType(err)
 	if e.Stage == StageUnknown {
@@ -148,6 +149,7 @@ var explanations = []Explanation{
 	{err: jwk.ErrNotStreamable, Stage: StageForm, Reason: ReasonTooLarge, Hint: "take an algorithm that hashes first, such as ES256"},
 	{err: jws.ErrMalformed, Stage: StageForm, Reason: ReasonMalformed, Hint: "check that it is the whole token and nothing else: no quotation marks, no line ends, no Bearer"},
 
+	{err: jwe.ErrPolicy, Stage: StagePolicy, Reason: ReasonMisuse, Hint: "this is a mistake in the program, whatever the token"},
 	{err: jwe.ErrCritical, Stage: StageHeader, Reason: ReasonCritical, Hint: "the token must not be read by programs that do not know this extension"},
 	{err: jwe.ErrCompressed, Stage: StageHeader, Reason: ReasonNotAllowed, Hint: "see Policy.AllowZip of package jwe"},
 	{err: jwe.ErrIterations, Stage: StageHeader, Reason: ReasonNotAllowed, Hint: "see Policy.MaxIterations of package jwe"},

@@ -28,6 +28,7 @@ var exported = map[string]error{
 	"jwe.ErrCompressed":    jwe.ErrCompressed,
 	"jwe.ErrCritical":      jwe.ErrCritical,
 	"jwe.ErrIterations":    jwe.ErrIterations,
+	"jwe.ErrPolicy":        jwe.ErrPolicy,
 	"jwe.ErrDecrypt":       jwe.ErrDecrypt,
 	"jwe.ErrEncryption":    jwe.ErrEncryption,
 	"jwe.ErrMalformed":     jwe.ErrMalformed,
