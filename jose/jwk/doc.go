@@ -9,5 +9,7 @@
 // that is weak, malformed or inconsistent is refused by [Parse], [New] and
 // [ParseSet], so that signing and verifying have nothing left to check.
 //
-// Certificates (x5c, x5t, x5u) are not looked at, and nothing is ever fetched.
+// Keys are read and written as JWK, PEM and DER, with the certificates that belong
+// to them; a private key may also be held elsewhere, see [ContextSigner]. Nothing is
+// ever fetched: "x5u" is passed over.
 package jwk

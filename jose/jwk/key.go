@@ -43,6 +43,8 @@ type Key struct {
 	ops      operations
 	limits   *Limits // nil: none
 	material *hidden // nil in the zero Key, which is good for nothing: see held
+
+	certificates *certificates // nil: none
 }
 
 // A hidden stands between a Key and its material. When a struct that holds a Key

@@ -25,6 +25,9 @@ type keyJSON struct {
 	K          string      `json:"k,omitzero"`
 	Pub        string      `json:"pub,omitzero"`
 	Priv       string      `json:"priv,omitzero"`
+	X5C        []string    `json:"x5c,omitzero"`
+	X5T        string      `json:"x5t,omitzero"`
+	X5TS256    string      `json:"x5t#S256,omitzero"`
 	Limits     *limitsJSON `json:"counterfoil,omitzero"`
 }
 
@@ -56,6 +59,9 @@ func (k *Key) MarshalPrivate() ([]byte, error) {
 	}
 	if k.ops == nil { // RFC 7517, Section 4.3: not both
 		w.Use = useOf(k.info)
+	}
+	if c := k.certificates; c != nil {
+		w.X5C, w.X5T, w.X5TS256 = c.x5c(), c.sha1, c.sha256
 	}
 	fields := map[string]*string{
 		"crv": &w.Curve, "x": &w.X, "y": &w.Y, "n": &w.N, "e": &w.E, "d": &w.D, "p": &w.P,

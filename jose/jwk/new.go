@@ -147,6 +147,10 @@ func newMaterial(key any, info algorithmInfo) (material, error) {
 		if key != nil && fitsMLDSA(info, key.PublicKey()) {
 			return newMLDSA(info, key.PublicKey().Bytes(), key.Bytes())
 		}
+	case rsaNumbers:
+		if info.kty == ktyRSA {
+			return newRSA(info, key)
+		}
 	case Raw:
 		if info.family == familyExtension {
 			return newExtension(info, key)
@@ -155,6 +159,9 @@ func newMaterial(key any, info algorithmInfo) (material, error) {
 		return newOpaque(key, info)
 	case crypto.Signer:
 		return newOpaque(localSigner{key}, info)
+	}
+	if _, ok := key.(rsaNumbers); ok {
+		key = "an RSA key"
 	}
 	return nil, fmt.Errorf("%w: %T", ErrAlgorithm, key)
 }

@@ -34,6 +34,30 @@ func ParseAs(data []byte, p Params) (*Key, error) {
 	return j.key(&p)
 }
 
+// ParsePublic is [Parse] for a key that is meant to be public and may come from
+// anybody: one with a private member is refused with [ErrPrivate], and a symmetric
+// one with [ErrSymmetric], before anything is computed with it. To check a private
+// RSA key of 8192 bits takes a second.
+func ParsePublic(data []byte) (*Key, error) { return ParsePublicAs(data, Params{}) }
+
+// ParsePublicAs is [ParsePublic] with the parameters of [ParseAs].
+func ParsePublicAs(data []byte, p Params) (*Key, error) {
+	if len(data) > MaxKey {
+		return nil, malformed("too large")
+	}
+	j, err := parseObject(data)
+	if err != nil {
+		return nil, err
+	}
+	if kty, err := j.text("kty"); err == nil && kty == ktyOct {
+		return nil, ErrSymmetric
+	}
+	if j.isPrivate() {
+		return nil, ErrPrivate
+	}
+	return j.key(&p)
+}
+
 // key makes the Key of j and p, which it changes.
 func (j object) key(p *Params) (*Key, error) {
 	kty, err := j.text("kty")
@@ -64,7 +88,16 @@ func (j object) key(p *Params) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newKey(m, info, ops, p)
+	certs, err := j.certificates(m)
+	if err != nil {
+		return nil, err
+	}
+	k, err := newKey(m, info, ops, p)
+	if err != nil {
+		return nil, err
+	}
+	k.certificates = certs
+	return k, nil
 }
 
 // settle brings together what j and p say beside the material, into p.

@@ -177,7 +177,7 @@ func TestThreat41PrivateKeyInPublicSet(t *testing.T) {
 		}
 	}
 	// Any private member of any type of key, whatever its value.
-	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"} {
 		for _, alg := range asymmetric {
 			f := generated(t, alg).public()
 			for _, value := range []any{"AQ", "", nil, 1, []any{}} {

@@ -34,3 +34,10 @@ func thumbprint(kty string, m material) string {
 	sum := sha256.Sum256(append(text, '}'))
 	return wire.Encode(sum[:])
 }
+
+// thumbprintURI is the prefix of RFC 9278, Section 3, for SHA-256.
+const thumbprintURI = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:"
+
+// ThumbprintURI returns the thumbprint as a URI (RFC 9278). For a symmetric key
+// that is no more fit for publication than [Key.Thumbprint].
+func (k *Key) ThumbprintURI() string { return thumbprintURI + k.Thumbprint() }

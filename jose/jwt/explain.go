@@ -168,6 +168,8 @@ var explanations = []Explanation{
 	{err: jwk.ErrWeakKey, Stage: StageKey, Reason: ReasonWeakKey, Hint: "make a new one"},
 	{err: jwk.ErrNotPrivate, Stage: StageKey, Reason: ReasonNotPrivate, Hint: "sign with the private key"},
 	{err: jwk.ErrOpaque, Stage: StageKey, Reason: ReasonNotPrivate, Hint: "write out its public part, and keep a reference to where it is held"},
+	{err: jwk.ErrEncrypted, Stage: StageKey, Reason: ReasonUnsupported, Hint: "take the password off first: openssl pkey"},
+	{err: jwk.ErrCertificate, Stage: StageKey, Reason: ReasonUnknownKey, Hint: "the certificate leads to no root that you named, or is not valid now, or not for this"},
 	{err: jwk.ErrPrivate, Stage: StageKey, Reason: ReasonPrivate, Hint: "somebody has given a private key away: replace it"},
 	{err: jwk.ErrSymmetric, Stage: StageKey, Reason: ReasonPrivate, Hint: "what verifies under a shared secret can sign as well: use a key pair"},
 	{err: jwk.ErrDuplicate, Stage: StageKey, Reason: ReasonDuplicate, Hint: "give each key of the set a kid of its own"},

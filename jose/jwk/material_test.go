@@ -1,0 +1,42 @@
+package jwk_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/hex"
+	"testing"
+)
+
+// spoil overwrites what can be reached of a key of the standard library.
+func spoil(material any) {
+	switch key := material.(type) {
+	case *rsa.PublicKey:
+		key.N.SetInt64(1)
+		key.E = 1
+	case *rsa.PrivateKey:
+		key.N.SetInt64(1)
+		key.D.SetInt64(1)
+		for _, p := range key.Primes {
+			p.SetInt64(1)
+		}
+	case *ecdsa.PublicKey:
+		key.X.SetInt64(1)
+	case *ecdsa.PrivateKey:
+		key.X.SetInt64(1)
+		key.D.SetInt64(1)
+	case ed25519.PublicKey:
+		clear(key)
+	case ed25519.PrivateKey:
+		clear(key)
+	}
+}
+
+func unhex(t testing.TB, text string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
