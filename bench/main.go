@@ -43,7 +43,10 @@ type part struct {
 var parts = []part{
 	{"verify", "jose", verifyCost},
 	{"sign", "jose", signCost},
+	{"cache", "jose", cacheCost},
 	{"jwe", "jose", encryptionCost},
+	{"keysets", "jose", keysetCost},
+	{"hostile", "jose", hostileCost},
 	{"issuer", "issuer", issuerLoad},
 	{"guard", "guard", guardLoad},
 	{"revocation", "revocation", revocationLatency},

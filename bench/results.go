@@ -22,7 +22,7 @@ type target struct {
 	what  string
 	got   float64
 	limit float64
-	unit  string // "×", "ns", "allocations"
+	unit  string // "×", "ns", "bytes", "allocations"
 	why   string // what the profile shows; printed where the target is missed
 }
 
@@ -34,6 +34,8 @@ func (t target) figure(x float64) string {
 		return multiple(x)
 	case "ns":
 		return duration(x)
+	case "bytes":
+		return amount(x)
 	}
 	return fmt.Sprintf("%.0f %s", x, t.unit)
 }
@@ -63,18 +65,23 @@ func renderTargets(b *strings.Builder, targets []target) {
 	var rows [][]string
 	var missed []string
 	for _, t := range targets {
-		met := "yes"
 		if !t.met() {
-			met = "**no**"
 			missed = append(missed, fmt.Sprintf("- %s: %s", t.what, t.why))
 		}
-		rows = append(rows, []string{t.what, t.figure(t.got), "≤ " + t.figure(t.limit), met})
+		rows = append(rows, []string{t.what, t.figure(t.got), "≤ " + t.figure(t.limit), yes(t.met())})
 	}
 	fmt.Fprintf(b, "\n## Targets\n\n%d of %d met.\n\n", len(targets)-len(missed), len(targets))
 	table(b, []string{"what", "measured", "target", "met?"}, rows)
 	if len(missed) > 0 {
 		fmt.Fprintf(b, "\nWhat the profile shows where one is missed:\n\n%s\n", strings.Join(missed, "\n"))
 	}
+}
+
+func yes(met bool) string {
+	if met {
+		return "yes"
+	}
+	return "**no**"
 }
 
 func table(b *strings.Builder, head []string, rows [][]string) {

@@ -8,7 +8,8 @@ var (
 	whyVerify = map[jwk.Algorithm]string{}
 	whySign   = map[jwk.Algorithm]string{}
 
-	whyDirect, whyNested string
-)
+	whyKeySet = map[string]string{}
+	whyPair   = map[string]string{} // by family
 
-func whyPair(pair) string { return "" }
+	whyDirect, whyNested, whyFind, whyHostile, whyCache string
+)
