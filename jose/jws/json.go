@@ -202,9 +202,6 @@ func (l *jsonList) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		if l.tooLarge = len(l.members) == MaxSignatures; l.tooLarge {
 			return ErrTooLarge
 		}
-		if dec.PeekKind() != '{' {
-			return errDocument
-		}
 		var m jsonMember
 		if err := json.UnmarshalDecode(dec, &m); err != nil {
 			l.tooLarge = m.Header.tooLarge

@@ -91,13 +91,21 @@ func TestPayloadIsNotReadInVain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader := iotest.ErrReader(errDisk)
+	reader := unread{t}
 	if _, err := jws.VerifyReader(newKey(t, jwk.ES256), token, reader); !errors.Is(err, jwk.ErrUnknownKey) {
 		t.Error(err)
 	}
 	if _, err := jws.VerifyReader(key, token+".", reader); !errors.Is(err, jws.ErrMalformed) {
 		t.Error(err)
 	}
+}
+
+// An unread payload must not be read.
+type unread struct{ t *testing.T }
+
+func (r unread) Read([]byte) (int, error) {
+	r.t.Error("the payload is read")
+	return 0, io.EOF
 }
 
 // Some algorithms need all of the payload at once, and say so before they fill
@@ -133,7 +141,9 @@ func TestNotStreamable(t *testing.T) {
 	if m, err := jws.VerifyReaderJSON(set, data, zeros(above)); err != nil || m.Index() != 1 || m.Key() != streaming {
 		t.Error(err)
 	}
-	if m, err := jws.VerifyReaderJSON(whole, data, zeros(above)); !errors.Is(err, jwk.ErrNotStreamable) || m != nil {
+	// Each signature has its own reason.
+	m, err := jws.VerifyReaderJSON(whole, data, zeros(above))
+	if !errors.Is(err, jwk.ErrNotStreamable) || !errors.Is(err, jwk.ErrUnknownKey) || m != nil {
 		t.Error(err)
 	}
 }
