@@ -4,8 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"encoding/hex"
-	"testing"
 )
 
 // spoil overwrites what can be reached of a key of the standard library.
@@ -30,13 +28,4 @@ func spoil(material any) {
 	case ed25519.PrivateKey:
 		clear(key)
 	}
-}
-
-func unhex(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }

@@ -227,12 +227,12 @@ func TestOpaqueKeyECDSASpellings(t *testing.T) {
 				size := (n.BitLen() + 7) / 8
 				return append(s.R.FillBytes(make([]byte, size)), s.S.FillBytes(make([]byte, size))...)
 			},
-			"r + n":    func(s signature, _ []byte) []byte { return asn1Of(t, signature{new(big.Int).Add(s.R, n), s.S}) },
-			"s + n":    func(s signature, _ []byte) []byte { return asn1Of(t, signature{s.R, new(big.Int).Add(s.S, n)}) },
-			"-s":       func(s signature, _ []byte) []byte { return asn1Of(t, signature{s.R, new(big.Int).Neg(s.S)}) },
-			"zero":     func(s signature, _ []byte) []byte { return asn1Of(t, signature{new(big.Int), s.S}) },
-			"r alone":  func(s signature, _ []byte) []byte { return asn1Of(t, struct{ R *big.Int }{s.R}) },
-			"a third":  func(s signature, _ []byte) []byte { return asn1Of(t, struct{ R, S, T *big.Int }{s.R, s.S, s.S}) },
+			"r + n":   func(s signature, _ []byte) []byte { return asn1Of(t, signature{new(big.Int).Add(s.R, n), s.S}) },
+			"s + n":   func(s signature, _ []byte) []byte { return asn1Of(t, signature{s.R, new(big.Int).Add(s.S, n)}) },
+			"-s":      func(s signature, _ []byte) []byte { return asn1Of(t, signature{s.R, new(big.Int).Neg(s.S)}) },
+			"zero":    func(s signature, _ []byte) []byte { return asn1Of(t, signature{new(big.Int), s.S}) },
+			"r alone": func(s signature, _ []byte) []byte { return asn1Of(t, struct{ R *big.Int }{s.R}) },
+			"a third": func(s signature, _ []byte) []byte { return asn1Of(t, struct{ R, S, T *big.Int }{s.R, s.S, s.S}) },
 			"long form": func(_ signature, der []byte) []byte {
 				if der[1] >= 0x80 {
 					return append([]byte{0x30, 0x82, 0}, der[2:]...)
