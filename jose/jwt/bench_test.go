@@ -62,6 +62,27 @@ func benchmarkVerify[T any](b *testing.B, key *jwk.Key, token string) {
 	}
 }
 
+// BenchmarkProfiles has what each profile costs, beside a policy without one.
+func BenchmarkProfiles(b *testing.B) {
+	key := newKey(b, jwk.HS256)
+	for _, k := range kinds() {
+		token := k.mint(b, key, k.types[0], k.claims)
+		b.Run(strings.ReplaceAll(k.name, " ", "_"), func(b *testing.B) { benchmarkPolicy(b, k.policy(), key, token) })
+		if k.name == "access token" {
+			b.Run("type_only", func(b *testing.B) { benchmarkPolicy(b, policy(), key, token) })
+		}
+	}
+}
+
+func benchmarkPolicy(b *testing.B, p jwt.Policy, key *jwk.Key, token string) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := jwt.Verify[none](p, key, token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkSign(b *testing.B) {
 	for _, alg := range benchmarked {
 		key := newKey(b, alg)
