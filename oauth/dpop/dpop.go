@@ -50,11 +50,14 @@ type Request struct {
 	URL    string // "htu" must be it, but for query and fragment: http or https, as the client sees it
 
 	// AccessToken came with the request: "ath" must be its hash. Thumbprint is
-	// the "jkt" to which it is bound: that of the proof's key. The two go
-	// together, but for a token endpoint, which sets Thumbprint alone where a
-	// code or a refresh token is bound.
+	// the "jkt" to which it is bound: that of the proof's key. Both are required,
+	// but at a token endpoint.
 	AccessToken string
 	Thumbprint  string
+
+	// TokenEndpoint says that there is no access token yet. Thumbprint is then
+	// that of the code or the refresh token, and empty where neither is bound.
+	TokenEndpoint bool
 
 	Nonces []string // "nonce" must be one of them; default not looked at
 }
@@ -128,8 +131,12 @@ func (r Request) check() (target string, err error) {
 		return "", &jwt.PolicyError{Field: "Method", Reason: "is required"}
 	case !ok:
 		return "", &jwt.PolicyError{Field: "URL", Reason: "is not an absolute http or https URL"}
-	case r.AccessToken != "" && r.Thumbprint == "":
-		return "", &jwt.PolicyError{Field: "Thumbprint", Reason: "is required with AccessToken"}
+	case r.AccessToken == "" && !r.TokenEndpoint:
+		return "", &jwt.PolicyError{Field: "AccessToken", Reason: "is required, but at a token endpoint"}
+	case r.Thumbprint == "" && !r.TokenEndpoint:
+		return "", &jwt.PolicyError{Field: "Thumbprint", Reason: "is required, but at a token endpoint"}
+	case r.AccessToken != "" && r.TokenEndpoint:
+		return "", &jwt.PolicyError{Field: "AccessToken", Reason: "is given at a token endpoint"}
 	case r.Nonces != nil && len(r.Nonces) == 0:
 		return "", &jwt.PolicyError{Field: "Nonces", Reason: "allows none; nil allows all"}
 	}
@@ -148,7 +155,7 @@ func (r Request) fits(tok *jwt.Token[claims], target string) error {
 	if htu, ok := normalize(c.URL); !ok || htu != target {
 		return &jwt.ClaimError{Claim: "htu", Reason: "is not the URL of the request"}
 	}
-	if r.AccessToken != "" && c.Hash != hash(r.AccessToken) {
+	if !r.TokenEndpoint && c.Hash != hash(r.AccessToken) {
 		return mismatch("ath", c.Hash, "is not the hash of the access token")
 	}
 	if r.Thumbprint != "" && tok.Key().Thumbprint() != r.Thumbprint {

@@ -300,7 +300,7 @@ func TestThreat104OtherKeyOtherToken(t *testing.T) {
 	refuseClaim(t, "ath", other, p.proof(t))
 	// At the token endpoint there is no access token yet; the key may be bound.
 	endpoint := p.request()
-	endpoint.AccessToken = ""
+	endpoint.AccessToken, endpoint.TokenEndpoint = "", true
 	accept(t, policy(), endpoint, p.with("ath", "").proof(t))
 	refuseClaim(t, "jkt", endpoint, thief.proof(t))
 	endpoint.Thumbprint = ""
@@ -382,21 +382,23 @@ func must[T any](v T, err error) T {
 func TestRequestIncomplete(t *testing.T) {
 	p := newProver(t, jwk.ES256)
 	for field, spoil := range map[string]func(*dpop.Policy, *dpop.Request){
-		"Method":     func(_ *dpop.Policy, r *dpop.Request) { r.Method = "" },
-		"URL":        func(_ *dpop.Policy, r *dpop.Request) { r.URL = "/orders" },
-		"Thumbprint": func(_ *dpop.Policy, r *dpop.Request) { r.Thumbprint = "" },
-		"Nonces":     func(_ *dpop.Policy, r *dpop.Request) { r.Nonces = []string{} },
-		"Now":        func(p *dpop.Policy, _ *dpop.Request) { p.Now = nil },
-		"MaxLife":    func(p *dpop.Policy, _ *dpop.Request) { p.MaxAge = -1 },
-		"Leeway":     func(p *dpop.Policy, _ *dpop.Request) { p.Leeway = time.Hour },
-		"Algorithms": func(p *dpop.Policy, _ *dpop.Request) { p.Algorithms = []jwk.Algorithm{} },
+		"Method":       func(_ *dpop.Policy, r *dpop.Request) { r.Method = "" },
+		"URL":          func(_ *dpop.Policy, r *dpop.Request) { r.URL = "/orders" },
+		"Thumbprint":   func(_ *dpop.Policy, r *dpop.Request) { r.Thumbprint = "" },
+		"AccessToken":  func(_ *dpop.Policy, r *dpop.Request) { r.AccessToken = "" },
+		"AccessToken ": func(_ *dpop.Policy, r *dpop.Request) { r.TokenEndpoint = true },
+		"Nonces":       func(_ *dpop.Policy, r *dpop.Request) { r.Nonces = []string{} },
+		"Now":          func(p *dpop.Policy, _ *dpop.Request) { p.Now = nil },
+		"MaxLife":      func(p *dpop.Policy, _ *dpop.Request) { p.MaxAge = -1 },
+		"Leeway":       func(p *dpop.Policy, _ *dpop.Request) { p.Leeway = time.Hour },
+		"Algorithms":   func(p *dpop.Policy, _ *dpop.Request) { p.Algorithms = []jwk.Algorithm{} },
 	} {
 		policy, request := policy(), p.request()
 		spoil(&policy, &request)
 		for _, proof := range []string{p.proof(t), ""} {
 			var wrong *jwt.PolicyError
 			err := refuse(t, policy, request, proof)
-			if !errors.As(err, &wrong) || wrong.Field != field {
+			if !errors.As(err, &wrong) || wrong.Field != strings.TrimSpace(field) {
 				t.Errorf("%s: %v", field, err)
 			}
 			if code := dpop.ErrorCode(err); code != "server_error" {

@@ -24,13 +24,16 @@ func ExampleVerify() {
 
 	// The server.
 	policy := dpop.Policy{Now: time.Now}
-	got, err := dpop.Verify(policy, dpop.Request{Method: "POST", URL: "https://id.example/token"}, proof)
+	got, err := dpop.Verify(policy, dpop.Request{Method: "POST", URL: "https://id.example/token", TokenEndpoint: true}, proof)
 	if err != nil {
 		panic(err)
 	}
 	fmt.Println("cnf.jkt is that of the client's key:", got.Thumbprint() == key.Thumbprint())
 
-	_, err = dpop.Verify(policy, dpop.Request{Method: "GET", URL: "https://id.example/userinfo"}, proof)
+	// The same proof at another place, with the access token that it led to.
+	_, err = dpop.Verify(policy, dpop.Request{
+		Method: "GET", URL: "https://rs.example/orders", AccessToken: "Kz~8mXK1EalYznwH", Thumbprint: got.Thumbprint(),
+	}, proof)
 	fmt.Println(dpop.ErrorCode(err), "-", err)
 	// Output:
 	// cnf.jkt is that of the client's key: true
