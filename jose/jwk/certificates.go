@@ -46,6 +46,22 @@ func parseCertificate(der []byte, p Params) (*Key, error) {
 	return fromChain(chain, p)
 }
 
+// FromCertificates returns the public key of the first certificate of a chain, and
+// keeps the chain: see [Key.Certificates]. Nothing is verified, so that the key is
+// anybody's: see [Key.VerifyCertificates]. The certificates must not be changed. The
+// rest is as in [ParseDER].
+func FromCertificates(chain []*x509.Certificate, p Params) (*Key, error) {
+	if len(chain) == 0 || len(chain) > MaxCertificates || slices.Contains(chain, nil) {
+		return nil, malformed("no certificate, or too many")
+	}
+	for _, cert := range chain {
+		if err := checkCertificateKey(cert); err != nil {
+			return nil, err
+		}
+	}
+	return fromChain(slices.Clone(chain), p)
+}
+
 // fromChain makes the key of the first certificate and keeps them all.
 func fromChain(chain []*x509.Certificate, p Params) (*Key, error) {
 	material, err := parseSPKI(chain[0].RawSubjectPublicKeyInfo)
@@ -56,7 +72,8 @@ func fromChain(chain []*x509.Certificate, p Params) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key.WithCertificates(chain...)
+	key.certificates = &certificates{chain: chain, sha256: sha256Of(chain[0])}
+	return key, nil
 }
 
 // ParseX5C reads the value of an "x5c" member or header parameter (RFC 7517, Section
@@ -266,10 +283,10 @@ type CertificateOptions struct {
 }
 
 // VerifyCertificates verifies the certificates of the key (RFC 5280, Section 6):
-// that they lead to one of opts.Roots, that all of the chain is valid now, and that
-// the first may be used as the key is: digitalSignature for one that signs, and
-// keyEncipherment or keyAgreement for one that encrypts. Revocation is not looked
-// at, and nothing is fetched.
+// that they are in order and lead to one of opts.Roots, that all of the chain is
+// valid now, and that the first may be used as the key is: digitalSignature for one
+// that signs, and keyEncipherment or keyAgreement for one that encrypts. Revocation
+// is not looked at, and nothing is fetched.
 //
 // It says nothing about who the certificate is for: under a root that certifies
 // many, the caller looks at the subject of the first of [Key.Certificates] too.
@@ -285,11 +302,31 @@ func (k *Key) VerifyCertificates(opts CertificateOptions) error {
 	if usage := chain[0].KeyUsage; usage != 0 && usage&k.keyUsage() == 0 { // RFC 5280, Section 4.2.1.3
 		return fmt.Errorf("%w: its key usage is another", ErrCertificate)
 	}
+	if !inOrder(chain) {
+		return fmt.Errorf("%w: the chain is not in order", ErrCertificate)
+	}
 	_, err := chain[0].Verify(opts.verifyOptions(chain[1:]))
 	if err != nil {
 		return fmt.Errorf("%w: %s", ErrCertificate, reasonOf(err))
 	}
 	return nil
+}
+
+// inOrder reports whether each certificate but the first is for the issuer of the
+// one before (RFC 7515, Section 4.1.6), and no two are for one name. Else some that
+// fit each other in many ways would cost a hundred signatures to refuse.
+func inOrder(chain []*x509.Certificate) bool {
+	for i, cert := range chain {
+		if i > 0 && !bytes.Equal(chain[i-1].RawIssuer, cert.RawSubject) {
+			return false
+		}
+		for _, other := range chain[:i] {
+			if bytes.Equal(other.RawSubject, cert.RawSubject) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // keyUsage returns the uses of which a certificate must allow one.
