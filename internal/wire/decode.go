@@ -18,7 +18,7 @@ func (o *Object) Decode(v any) error {
 		return Unmarshal([]byte(o.text), v)
 	}
 	to = to.Elem()
-	p := planFor(to.Type())
+	p := readingPlans.of(to.Type())
 	switch {
 	case p == nil:
 		return Unmarshal([]byte(o.text), v)

@@ -1,6 +1,7 @@
 package jwk
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -80,6 +81,9 @@ func (k *opaqueKey) signContext(ctx context.Context, input []byte) ([]byte, erro
 	if _, ok := k.material.(hasher); ok {
 		return k.signDigest(ctx, digest(k.hash, nil, input))
 	}
+	// Where ctx has ended the signer may still hold the message, and the memory of
+	// input is the caller's.
+	input = bytes.Clone(input)
 	return k.ask(ctx, input, func(sig []byte) bool { return k.verify(input, sig) })
 }
 

@@ -71,7 +71,7 @@ func (h Header) with(name string, value jsontext.Value) Header {
 // 4.1.9: case does not matter, and the prefix "application/" may be left out of
 // either when no other slash follows. An absent "typ" is no type at all.
 func (h Header) HasType(typ string) bool {
-	return h.Type != "" && equalFold(trimApplication(h.Type), trimApplication(typ))
+	return h.Type != "" && (h.Type == typ || equalFold(trimApplication(h.Type), trimApplication(typ)))
 }
 
 func trimApplication(typ string) string {
@@ -198,21 +198,23 @@ func take(members map[string]jsontext.Value, name string, to *string) bool {
 // encode returns the header as the first segment of a token: alg, kid, typ and
 // cty, then the others in the order of their names.
 func (h Header) encode() (string, error) {
-	var b []byte
-	for _, m := range []struct{ name, value string }{
+	var room [128]byte
+	b := append(room[:0], '{')
+	for _, m := range [...]struct{ name, value string }{
 		{"alg", string(h.Algorithm)}, {"kid", h.KeyID}, {"typ", h.Type}, {"cty", h.ContentType},
 	} {
 		if m.value == "" {
 			continue
 		}
-		v, err := wire.Marshal(m.value)
-		if err != nil {
+		var ok bool
+		if b, ok = wire.AppendString(appendName(b, m.name), m.value); !ok {
 			return "", errors.New("jws: " + m.name + " is not valid UTF-8")
 		}
-		b = appendMember(b, m.name, v)
 	}
-	for _, name := range slices.Sorted(maps.Keys(h.members)) {
-		b = appendMember(b, name, h.members[name])
+	if len(h.members) > 0 {
+		for _, name := range slices.Sorted(maps.Keys(h.members)) {
+			b = append(appendName(b, name), h.members[name]...)
+		}
 	}
 	b = append(b, '}')
 	if err := checkSize(len(b), h.members); err != nil {
@@ -221,13 +223,11 @@ func (h Header) encode() (string, error) {
 	return wire.Encode(b), nil
 }
 
-func appendMember(b []byte, name string, value jsontext.Value) []byte {
-	if b == nil {
-		b = append(b, '{')
-	} else {
+// appendName appends a name, which is UTF-8, and a colon.
+func appendName(b []byte, name string) []byte {
+	if len(b) > 1 {
 		b = append(b, ',')
 	}
-	b, _ = jsontext.AppendQuote(b, name) // With has checked that it is UTF-8
-	b = append(b, ':')
-	return append(b, value...)
+	b, _ = wire.AppendString(b, name)
+	return append(b, ':')
 }

@@ -15,7 +15,7 @@ const MaxToken = 16 << 10
 // may come from anybody. Its signature is checked by [Unverified.Verify].
 type Unverified struct {
 	header    *Header // perhaps shared with the cache: never written to
-	input     string // header and payload segment with the dot between them
+	input     string  // header and payload segment with the dot between them
 	payload   []byte
 	signature []byte
 }

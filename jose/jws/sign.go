@@ -2,7 +2,6 @@ package jws
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -61,30 +60,23 @@ func (s *Signer) Sign(payload []byte) (string, error) {
 	if s.unencoded {
 		return s.signUnencoded(payload)
 	}
-	encoding := base64.RawURLEncoding
-	input := len(s.header) + 1 + encoding.EncodedLen(len(payload))
-	if input > MaxToken {
+	if len(s.header)+1+wire.EncodedLen(len(payload)) > MaxToken {
 		return "", ErrTooLarge
 	}
-	token := make([]byte, 0, input+1+encoding.EncodedLen(typicalSignature))
-	token = append(token, s.header...)
-	token = append(token, '.')
-	token = wire.AppendEncode(token, payload)
-	signature, err := s.signature(token)
+	b := buffers.Get().(*buffer)
+	defer b.release()
+	b.input = append(append(b.input[:0], s.header...), '.')
+	b.input = wire.AppendEncode(b.input, payload)
+	signature, err := s.signature(b.input)
 	if err != nil {
 		return "", err
 	}
-	token = append(token, '.')
-	token = wire.AppendEncode(token, signature)
-	if len(token) > MaxToken {
+	b.input = wire.AppendEncode(append(b.input, '.'), signature)
+	if len(b.input) > MaxToken {
 		return "", ErrTooLarge
 	}
-	return string(token), nil
+	return string(b.input), nil
 }
-
-// typicalSignature is a guess at the signature's size, so that a token is
-// seldom moved while it grows: RSA with 2048 bits.
-const typicalSignature = 256
 
 // Sign returns payload signed by key under header h, as [NewSigner] and
 // [Signer.Sign] do.

@@ -1,10 +1,13 @@
 package jwt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -23,80 +26,163 @@ func isRegistered(name string) bool {
 	return slices.ContainsFunc(registered, func(r string) bool { return strings.EqualFold(name, r) })
 }
 
-// Sign returns a token of type typ, for example "at+jwt", with the registered
-// claims c and the members of extra, which is marshalled by the rules of
-// encoding/json/v2 into one object; nil adds nothing. An extra claim with a
-// registered name, in upper or lower case, is refused. Times are written in whole
-// seconds, rounded down.
+// A Signer signs tokens of one type with one key. Its header is encoded once. It
+// is safe for concurrent use.
+type Signer struct{ signer *jws.Signer }
+
+// NewSigner returns a Signer for tokens of type typ, for example "at+jwt". Errors
+// are those of [jws.NewSigner].
+func NewSigner(key *jwk.Key, typ string) (*Signer, error) {
+	if typ == "" {
+		return nil, errors.New("jwt: sign: typ is required")
+	}
+	s, err := jws.NewSigner(key, jws.Header{Type: typ})
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{s}, nil
+}
+
+// Sign returns a token with the registered claims c and the members of extra,
+// which is marshalled by the rules of encoding/json/v2 into one object; nil adds
+// nothing. An extra claim with a registered name, in upper or lower case, is
+// refused. Times are written in whole seconds, rounded down.
 //
 // The registered claims come first, "jti" before all others. Sign does not ask
 // whether any [Policy] would accept the token: it will not if "exp" is missing.
-func Sign(key *jwk.Key, typ string, c Claims, extra any) (string, error) {
-	if typ == "" {
-		return "", errors.New("jwt: sign: typ is required")
-	}
-	payload, err := c.encode(extra)
+func (s *Signer) Sign(c Claims, extra any) (string, error) {
+	b := payloads.Get().(*[]byte)
+	defer payloads.Put(b)
+	payload, err := c.appendTo((*b)[:0], extra)
 	if err != nil {
 		return "", fmt.Errorf("jwt: sign: %w", err)
 	}
-	return jws.Sign(key, jws.Header{Type: typ}, payload)
-}
-
-// claimsJSON is the wire form of Claims, in the order of registered.
-type claimsJSON struct {
-	ID        string   `json:"jti,omitzero"`
-	Issuer    string   `json:"iss,omitzero"`
-	Subject   string   `json:"sub,omitzero"`
-	Audience  audience `json:"aud,omitzero"`
-	IssuedAt  *int64   `json:"iat,omitzero"`
-	NotBefore *int64   `json:"nbf,omitzero"`
-	Expiry    *int64   `json:"exp,omitzero"`
-}
-
-// An audience of one is written as a string (RFC 7519, Section 4.1.3).
-type audience []string
-
-func (a audience) IsZero() bool { return len(a) == 0 }
-
-func (a audience) MarshalJSONTo(enc *jsontext.Encoder) error {
-	if len(a) == 1 {
-		return enc.WriteToken(jsontext.String(a[0]))
+	if *b = payload; len(payload) > jws.MaxToken {
+		*b = nil // no token, and too much to keep
 	}
-	v, err := wire.Marshal([]string(a))
+	return s.signer.Sign(payload)
+}
+
+// SignContext is [Signer.Sign] with a key that a service may hold: see
+// [jwk.ContextSigner].
+func (s *Signer) SignContext(ctx context.Context, c Claims, extra any) (string, error) {
+	return (&Signer{s.signer.WithContext(ctx)}).Sign(c, extra)
+}
+
+// Sign returns a token of type typ as [NewSigner] and [Signer.Sign] do.
+func Sign(key *jwk.Key, typ string, c Claims, extra any) (string, error) {
+	s, err := NewSigner(key, typ)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return enc.WriteValue(v)
+	return s.Sign(c, extra)
 }
 
-// encode returns c and extra as one JSON object.
-func (c Claims) encode(extra any) ([]byte, error) {
-	w := claimsJSON{ID: c.ID, Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience}
-	for _, d := range []struct {
-		claim string
-		time  time.Time
-		to    **int64
-	}{
-		{"iat", c.IssuedAt, &w.IssuedAt}, {"nbf", c.NotBefore, &w.NotBefore}, {"exp", c.Expiry, &w.Expiry},
-	} {
-		if d.time.IsZero() {
-			continue
-		}
-		seconds := d.time.Unix()
-		if seconds < 0 || seconds >= maxDate {
-			return nil, &ClaimError{d.claim, "is out of range"}
-		}
-		*d.to = &seconds
-	}
-	own, err := wire.Marshal(w)
+// SignContext is [Sign] with a key that a service may hold: see
+// [jwk.ContextSigner].
+func SignContext(ctx context.Context, key *jwk.Key, typ string, c Claims, extra any) (string, error) {
+	s, err := NewSigner(key, typ)
 	if err != nil {
-		return nil, errors.New("a registered claim is not valid UTF-8")
+		return "", err
+	}
+	return s.SignContext(ctx, c, extra)
+}
+
+// payloads is memory that is used again, of *[]byte.
+var payloads = sync.Pool{New: func() any { return new([]byte) }}
+
+// appendTo appends c and extra as one JSON object to dst.
+func (c Claims) appendTo(dst []byte, extra any) ([]byte, error) {
+	dst, err := c.appendMembers(append(dst, '{'))
+	if err != nil {
+		return nil, err
+	}
+	if extra == nil {
+		return append(dst, '}'), nil
+	}
+	dst, ok := extraClaims.AppendMembers(dst, extra)
+	if ok {
+		return append(dst, '}'), nil
 	}
 	other, err := encodeExtra(extra)
 	if err != nil {
 		return nil, err
 	}
-	return join(own, other), nil
+	return join(append(dst, '}'), other), nil
+}
+
+// extraClaims writes claims of common types, and leaves to encodeExtra what is not
+// common and what is to be refused.
+var extraClaims = wire.NewWriter(isRegistered)
+
+// appendMembers appends the registered claims in the order of registered.
+func (c Claims) appendMembers(dst []byte) ([]byte, error) {
+	for _, m := range [...]struct{ label, value string }{
+		{`"jti":`, c.ID}, {`"iss":`, c.Issuer}, {`"sub":`, c.Subject},
+	} {
+		if m.value == "" {
+			continue
+		}
+		var ok bool
+		if dst, ok = wire.AppendString(append(comma(dst), m.label...), m.value); !ok {
+			return nil, errNotText
+		}
+	}
+	dst, err := appendAudience(dst, c.Audience)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range [...]struct {
+		claim string
+		at    time.Time
+	}{
+		{"iat", c.IssuedAt}, {"nbf", c.NotBefore}, {"exp", c.Expiry},
+	} {
+		if m.at.IsZero() {
+			continue
+		}
+		seconds := m.at.Unix()
+		if seconds < 0 || seconds >= maxDate {
+			return nil, &ClaimError{m.claim, "is out of range"}
+		}
+		dst = append(append(append(comma(dst), '"'), m.claim...), `":`...)
+		dst = strconv.AppendInt(dst, seconds, 10)
+	}
+	return dst, nil
+}
+
+// appendAudience appends an audience of one as a string (RFC 7519, Section 4.1.3).
+func appendAudience(dst []byte, aud []string) ([]byte, error) {
+	if len(aud) == 0 {
+		return dst, nil
+	}
+	dst = append(comma(dst), `"aud":`...)
+	if len(aud) > 1 {
+		dst = append(dst, '[')
+	}
+	for i, a := range aud {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		var ok bool
+		if dst, ok = wire.AppendString(dst, a); !ok {
+			return nil, errNotText
+		}
+	}
+	if len(aud) > 1 {
+		dst = append(dst, ']')
+	}
+	return dst, nil
+}
+
+var errNotText = errors.New("a registered claim is not valid UTF-8")
+
+// comma appends one behind a member.
+func comma(dst []byte) []byte {
+	if dst[len(dst)-1] == '{' {
+		return dst
+	}
+	return append(dst, ',')
 }
 
 // encodeExtra returns extra as a JSON object, or nil.
@@ -128,12 +214,12 @@ func encodeExtra(extra any) (jsontext.Value, error) {
 }
 
 // join makes one object of two compact ones, of which b may be nil.
-func join(a, b jsontext.Value) []byte {
+func join(a, b []byte) []byte {
 	switch {
 	case b == nil:
 		return a
 	case len(a) == len("{}"):
-		return b
+		return append(a[:0], b...)
 	}
-	return append(append(a[:len(a)-1:len(a)-1], ','), b[1:]...)
+	return append(append(a[:len(a)-1], ','), b[1:]...)
 }
