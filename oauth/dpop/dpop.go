@@ -21,8 +21,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
@@ -194,19 +192,5 @@ func (embedded) FindHeader(h jws.Header) (*jwk.Key, error) {
 	if !ok {
 		return nil, &jwt.ClaimError{Claim: "jwk", Reason: "is missing"}
 	}
-	// RFC 9449, Section 4.2: no private key. It is refused before anything is
-	// computed with it.
-	var members map[string]jsontext.Value
-	if err := wire.Unmarshal(member, &members); err != nil {
-		return nil, jwk.ErrMalformed
-	}
-	for _, name := range privateMembers {
-		if members[name] != nil {
-			return nil, jwk.ErrPrivate
-		}
-	}
-	return jwk.ParseAs(member, jwk.Params{Algorithm: h.Algorithm})
+	return jwk.ParsePublicAs(member, jwk.Params{Algorithm: h.Algorithm})
 }
-
-// privateMembers are those of private and symmetric keys of any type.
-var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
