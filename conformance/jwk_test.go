@@ -59,6 +59,7 @@ func TestRFC7638Thumbprint(t *testing.T) {
 		ID         string
 		JWK        json.RawMessage
 		Thumbprint string
+		URI        string // RFC 9278
 	}
 	conformance.ReadVectors(t, "rfc/rfc7638.json", &vectors)
 	for _, v := range vectors {
@@ -68,6 +69,9 @@ func TestRFC7638Thumbprint(t *testing.T) {
 		}
 		if got := k.Thumbprint(); got != v.Thumbprint {
 			t.Errorf("%s: %s, want %s", v.ID, got, v.Thumbprint)
+		}
+		if got := k.ThumbprintURI(); v.URI != "" && got != v.URI {
+			t.Errorf("%s: %s, want %s", v.ID, got, v.URI)
 		}
 	}
 	if len(vectors) == 0 {
@@ -129,7 +133,7 @@ func TestRFC7517Set(t *testing.T) {
 				t.Errorf("%s: %v", v.ID, err)
 			}
 			k, err := jwk.ParseAs(data, jwk.Params{Algorithm: jwk.RS256})
-			if err != nil || k.KeyID() != "1b94c" || k.IsPrivate() {
+			if err != nil || k.KeyID() != "1b94c" || k.IsPrivate() || len(k.Certificates()) != 1 {
 				t.Errorf("%s: %v, %v", v.ID, k, err)
 			}
 		}

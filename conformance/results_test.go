@@ -410,6 +410,16 @@ func (r *report) keys(t *testing.T, keys *keys) {
 				thumbprintRow.outcomes[i] = outcome{same, same}
 			}
 		})
+		if kind.kty == "oct" {
+			continue // PEM has no secrets
+		}
+		pemRow := s.row(kind.name, "PEM")
+		t.Run(kind.name+" in PEM", func(t *testing.T) {
+			for i, p := range r.peers {
+				same := x.report(t, p, x.pem)
+				pemRow.outcomes[i] = outcome{same, same}
+			}
+		})
 	}
 }
 
@@ -441,19 +451,16 @@ func (x keyExchange) rewrite(p *peer) error {
 		return err
 	}
 	key, err := jwk.ParseAs([]byte(written.Token), jwk.Params{Algorithm: x.own.Algorithm(), KeyID: x.own.KeyID()})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case key.Thumbprint() != x.own.Thumbprint():
-		return errors.New("another key")
-	case !key.IsPrivate(): // all that latchset can write
-		return nil
 	}
-	again, err := key.MarshalPrivate()
-	if err == nil && string(again) != string(own) {
-		err = errors.New("other numbers")
+	if !key.IsPrivate() { // all that latchset can write, with key_ops
+		if key.Thumbprint() != x.own.Thumbprint() {
+			err = errors.New("another key")
+		}
+		return err
 	}
-	return err
+	return x.same(key)
 }
 
 // generate has a peer make a key, which we read and write.
@@ -493,8 +500,55 @@ func (x keyExchange) thumbprint(p *peer) error {
 	r := x.ask
 	r.Op, r.Keys = "thumbprint", []json.RawMessage{data}
 	got, err := p.ask(r)
-	if err == nil && got.Token != "urn:ietf:params:oauth:jwk-thumbprint:sha-256:"+x.own.Thumbprint() {
+	if err == nil && got.Token != x.own.ThumbprintURI() {
 		err = errors.New("another thumbprint: " + got.Token)
 	}
 	return err
+}
+
+// pem has a peer read both our keys in PEM and write them, which we read.
+func (x keyExchange) pem(p *peer) error {
+	private, err := x.own.MarshalPrivatePEM()
+	if err != nil {
+		return err
+	}
+	public, err := x.own.MarshalPEM()
+	if err != nil {
+		return err
+	}
+	for _, data := range [][]byte{private, public} {
+		r := x.ask
+		r.Op, r.Token = "pem", string(data)
+		written, err := p.ask(r)
+		if err != nil {
+			return err
+		}
+		key, err := jwk.ParsePEM([]byte(written.Token), jwk.Params{Algorithm: x.own.Algorithm(), KeyID: x.own.KeyID()})
+		if err != nil {
+			return err
+		}
+		if err := x.same(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// same compares a key with our own, or with its public half.
+func (x keyExchange) same(key *jwk.Key) error {
+	own := x.own
+	if !key.IsPrivate() {
+		var err error
+		if own, err = own.Public(); err != nil {
+			return err
+		}
+	}
+	want, err := own.MarshalPrivate()
+	if err != nil {
+		return err
+	}
+	if got, err := key.MarshalPrivate(); err != nil || string(got) != string(want) {
+		return errors.New("other numbers")
+	}
+	return nil
 }

@@ -132,7 +132,10 @@ def pem(request):
     if request.get("kty") not in jwk.JWKTypesRegistry:
         raise Unsupported
     private = "PRIVATE" in request["token"]
-    made = jwk.JWK.from_pem(request["token"].encode())
+    try:
+        made = jwk.JWK.from_pem(request["token"].encode())
+    except jwk.InvalidJWKValue as err:  # it was read, and its type is none of theirs
+        raise Unsupported from err
     return {"token": made.export_to_pem(private_key=private, password=None).decode()}
 
 
