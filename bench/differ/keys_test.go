@@ -165,6 +165,26 @@ func (k *testKey) sign(input string) []byte {
 	panic("no such key")
 }
 
+// verifies is the bare operation.
+func (k *testKey) verifies(input string, signature []byte) bool {
+	switch key := k.public.(type) {
+	case []byte:
+		return hmac.Equal(k.sign(input), signature)
+	case ed25519.PublicKey:
+		return ed25519.Verify(key, []byte(input), signature)
+	case *rsa.PublicKey:
+		if k.alg[0] == 'R' {
+			return rsa.VerifyPKCS1v15(key, k.hash(), k.digest(input), signature) == nil
+		}
+		return rsa.VerifyPSS(key, k.hash(), k.digest(input), signature, nil) == nil
+	case *ecdsa.PublicKey:
+		half := len(signature) / 2
+		r, s := new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:])
+		return len(signature) == 2*((key.Params().BitSize+7)/8) && ecdsa.Verify(key, k.digest(input), r, s)
+	}
+	return false
+}
+
 func (k *testKey) hash() crypto.Hash {
 	return map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}[k.alg[2:]]
 }

@@ -1,6 +1,7 @@
 package differ_test
 
 import (
+	"math/rand/v2"
 	"strconv"
 	"strings"
 )
@@ -9,6 +10,16 @@ import (
 // is left nothing more is changed. A fuzzer finds its way through scripts byte by
 // byte.
 type script struct{ bytes []byte }
+
+// randomScript is the same for the same numbers.
+func randomScript(stream, run uint64) *script {
+	r := rand.New(rand.NewPCG(stream, run))
+	s := &script{make([]byte, r.IntN(40))}
+	for i := range s.bytes {
+		s.bytes[i] = byte(r.Uint32())
+	}
+	return s
+}
 
 func (s *script) ended() bool { return len(s.bytes) == 0 }
 

@@ -92,14 +92,7 @@ func anySegment(holds func(string) bool) func(token) bool {
 }
 
 func hasHeader(names ...string) func(token) bool {
-	return func(t token) bool {
-		for _, name := range names {
-			if _, ok := get(t.headerMembers, name); ok {
-				return true
-			}
-		}
-		return false
-	}
+	return func(t token) bool { return hasAny(t.headerMembers, names...) }
 }
 
 func headerText(t token, name string) string {
@@ -108,8 +101,7 @@ func headerText(t token, name string) string {
 }
 
 func hasClaim(t token, name string) bool {
-	_, ok := get(t.claimMembers, name)
-	return ok
+	return hasAny(t.claimMembers, name)
 }
 
 // date is a claim's value, 0 if it is absent or no number.

@@ -67,6 +67,39 @@ func text(value []byte) string {
 	return s
 }
 
+func isObject(value []byte) bool { return len(value) > 0 && value[0] == '{' }
+
+// isObjects reports whether value is an array of objects.
+func isObjects(value []byte) bool {
+	for _, element := range elementsOf(value) {
+		if !isObject(element) {
+			return false
+		}
+	}
+	return len(value) > 0 && value[0] == '['
+}
+
+// hasAny reports whether a list has a member of exactly one of the names.
+func hasAny(list []member, names ...string) bool {
+	for _, name := range names {
+		if _, ok := get(list, name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// isStrict reports whether text is what RFC 7493 allows, with few enough levels
+// and nothing behind it.
+func isStrict(text []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(text))
+	var value json.RawMessage
+	if d.Decode(&value) != nil || len(bytes.Trim(text[d.InputOffset():], " \t\r\n")) > 0 {
+		return false
+	}
+	return isText(text) && !hasDuplicate(text) && depth(text) <= 32
+}
+
 // elementsOf is an array's, nil for what is none.
 func elementsOf(text []byte) (list []json.RawMessage) {
 	if len(text) == 0 || text[0] != '[' || json.Unmarshal(text, &list) != nil {

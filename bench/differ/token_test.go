@@ -2,7 +2,6 @@ package differ_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -178,12 +177,9 @@ func runs(i int, key *testKey) int {
 }
 
 func randomToken(key *testKey, stream, run uint64) token {
-	r := rand.New(rand.NewPCG(stream, run))
-	s := &script{make([]byte, r.IntN(40))}
-	for i := range s.bytes {
-		s.bytes[i] = byte(r.Uint32())
-	}
-	return craft(key, headers[r.IntN(len(headers))], claimSets[r.IntN(len(claimSets))], s)
+	s := randomScript(stream, run)
+	header, claims := pick(s, headers), pick(s, claimSets)
+	return craft(key, header, claims, s)
 }
 
 // FuzzToken bends header and claims and signs them again. Without a script it
