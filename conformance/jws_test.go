@@ -442,18 +442,6 @@ func text(data json.RawMessage) string {
 	return string(data)
 }
 
-// RFC 7520, Section 6: what is inside the nested token. Package jwt opens the
-// whole.
-func TestCookbookNestedSignature(t *testing.T) {
-	var v struct{ Sign cookbookVector }
-	conformance.ReadVectors(t, "cookbook/6.nesting_signatures_and_encryption.json", &v)
-	key := v.Sign.keys(t)[0]
-	m, err := jws.Verify(key, text(v.Sign.Output["compact"]))
-	if err != nil || string(m.Payload()) != v.Sign.Input.Payload {
-		t.Fatal(err)
-	}
-}
-
 // Two vectors say invalid because the API they were made for was for the compact
 // serialization only, as jws.Verify is, which refuses them above. Where JSON is
 // asked for, they are correct. The other is in encryption.
