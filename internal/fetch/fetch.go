@@ -157,18 +157,31 @@ func checkAddress(address string, loopback bool, allow []netip.Prefix) error {
 	return nil
 }
 
-// reserved are ranges that lead inward and that netip has no method for.
+// reserved are ranges that lead inward or nowhere and that netip has no method for:
+// those that the IANA registries of special-purpose addresses (RFC 6890) do not call
+// globally reachable, and those that carry an IPv4 address within.
 var reserved = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),      // RFC 1122: this network
-	netip.MustParsePrefix("100.64.0.0/10"),  // RFC 6598: carrier-grade NAT
-	netip.MustParsePrefix("192.0.0.0/24"),   // RFC 6890: protocol assignments
-	netip.MustParsePrefix("198.18.0.0/15"),  // RFC 2544: benchmarks
-	netip.MustParsePrefix("240.0.0.0/4"),    // RFC 1112: reserved, and broadcast
-	netip.MustParsePrefix("64:ff9b::/96"),   // RFC 6052: IPv4 behind NAT64
-	netip.MustParsePrefix("64:ff9b:1::/48"), // RFC 8215: the same, local
-	netip.MustParsePrefix("2002::/16"),      // RFC 3056: IPv4 within 6to4
-	netip.MustParsePrefix("2001::/32"),      // RFC 4380: IPv4 within Teredo
-	netip.MustParsePrefix("fec0::/10"),      // RFC 3879: site-local
+	netip.MustParsePrefix("0.0.0.0/8"),       // RFC 1122: this network
+	netip.MustParsePrefix("100.64.0.0/10"),   // RFC 6598: carrier-grade NAT
+	netip.MustParsePrefix("192.0.0.0/24"),    // RFC 6890: protocol assignments
+	netip.MustParsePrefix("192.0.2.0/24"),    // RFC 5737: documentation
+	netip.MustParsePrefix("192.88.99.0/24"),  // RFC 7526: 6to4 relays of old
+	netip.MustParsePrefix("198.18.0.0/15"),   // RFC 2544: benchmarks
+	netip.MustParsePrefix("198.51.100.0/24"), // RFC 5737: documentation
+	netip.MustParsePrefix("203.0.113.0/24"),  // RFC 5737: documentation
+	netip.MustParsePrefix("240.0.0.0/4"),     // RFC 1112: reserved, and broadcast
+	netip.MustParsePrefix("::/96"),           // RFC 4291: IPv4 within, deprecated
+	netip.MustParsePrefix("::ffff:0:0:0/96"), // RFC 2765: IPv4-translated
+	netip.MustParsePrefix("64:ff9b::/96"),    // RFC 6052: IPv4 behind NAT64
+	netip.MustParsePrefix("64:ff9b:1::/48"),  // RFC 8215: the same, local
+	netip.MustParsePrefix("100::/64"),        // RFC 6666: discarded
+	netip.MustParsePrefix("100:0:0:1::/64"),  // RFC 9780: dummy
+	netip.MustParsePrefix("2001::/23"),       // RFC 2928: protocol assignments, with Teredo (RFC 4380: IPv4 within)
+	netip.MustParsePrefix("2001:db8::/32"),   // RFC 3849: documentation
+	netip.MustParsePrefix("2002::/16"),       // RFC 3056: IPv4 within 6to4
+	netip.MustParsePrefix("3fff::/20"),       // RFC 9637: documentation
+	netip.MustParsePrefix("5f00::/16"),       // RFC 9602: segment routing
+	netip.MustParsePrefix("fec0::/10"),       // RFC 3879: site-local
 }
 
 func isInner(addr netip.Addr) bool {

@@ -1,6 +1,7 @@
 package jwk
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -136,6 +137,50 @@ func (l Limits) normal() *Limits {
 		n.MaxLife = min(max(n.MaxLife.Truncate(time.Second), time.Second), maxLife*time.Second)
 	}
 	return &n
+}
+
+// and returns the bounds of both l and other. Where they leave nothing allowed, such
+// as two issuers, the error wraps [ErrUse].
+func (l Limits) and(other Limits) (Limits, error) {
+	both := l.copy()
+	both.From = later(l.From, other.From)
+	if both.Until.IsZero() || !other.Until.IsZero() && other.Until.Before(both.Until) {
+		both.Until = other.Until
+	}
+	if both.MaxLife == 0 || other.MaxLife != 0 && other.MaxLife < both.MaxLife {
+		both.MaxLife = other.MaxLife
+	}
+	both.Issuer, both.Tenant = cmp.Or(l.Issuer, other.Issuer), cmp.Or(l.Tenant, other.Tenant)
+	both.Audiences, both.Types = common(l.Audiences, other.Audiences), common(l.Types, other.Types)
+	both.Tagged = l.Tagged || other.Tagged
+	apart := func(a, b string) bool { return a != "" && b != "" && a != b }
+	none := func(list []string) bool { return list != nil && len(list) == 0 }
+	if apart(l.Issuer, other.Issuer) || apart(l.Tenant, other.Tenant) || none(both.Audiences) || none(both.Types) {
+		return Limits{}, fmt.Errorf("%w: its limits leave nothing", ErrUse)
+	}
+	return both, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// common returns what is in both lists, of which an empty one means anything. The
+// result is empty and not nil if they have nothing in common.
+func common(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return append(slices.Clone(a), b...)
+	}
+	both := []string{}
+	for _, s := range a {
+		if slices.Contains(b, s) {
+			both = append(both, s)
+		}
+	}
+	return both
 }
 
 func fromUnix(s int64) time.Time {

@@ -115,3 +115,48 @@ func TestLimitsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 	}
 	accept(t, f.with("counterfoil", fields{}))
 }
+
+// What a caller bounds a set by and what a key in it brings hold together: a source
+// cannot widen anything.
+func TestParseSetAsLimitsAndThoseOfTheKey(t *testing.T) {
+	date := func(day int) time.Time { return time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC) }
+	own := jwk.Limits{From: date(2), Until: date(20), MaxLife: time.Hour, Issuer: "i", Audiences: []string{"a", "b"}, Types: []string{"JWT"}, Tagged: true}
+	mine := jwk.Limits{From: date(3), Until: date(30), MaxLife: time.Minute, Audiences: []string{"b", "c"}, Tenant: "t"}
+	want := jwk.Limits{From: date(3), Until: date(20), MaxLife: time.Minute, Issuer: "i", Audiences: []string{"b"}, Types: []string{"JWT"}, Tenant: "t", Tagged: true}
+	k := accept(t, generated(t, jwk.ES256)).WithLimits(own)
+	public, err := k.Public()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range []struct{ own, mine jwk.Limits }{{own, mine}, {mine, own}, {want, jwk.Limits{}}, {jwk.Limits{}, want}, {want, want}} {
+		set, err := jwk.ParseSetAs(setOfKeys(t, public.WithLimits(order.own)), jwk.Params{Limits: order.mine})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := set.Keys()[0].Limits(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v and %+v: %+v", order.own, order.mine, got)
+		}
+	}
+	for name, other := range map[string]jwk.Limits{"issuer": {Issuer: "j"}, "audience": {Audiences: []string{"z"}}, "type": {Types: []string{"at+jwt"}}} {
+		set, err := jwk.ParseSetAs(setOfKeys(t, public), jwk.Params{Limits: other})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set.Len() != 0 || !errors.Is(set.Skipped()[0].Err, jwk.ErrUse) {
+			t.Errorf("another %s: %v", name, set.Skipped())
+		}
+	}
+}
+
+func setOfKeys(t testing.TB, keys ...*jwk.Key) []byte {
+	t.Helper()
+	set, err := jwk.NewSet(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := set.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

@@ -120,9 +120,9 @@ func (s *Set) index(k *Key) error {
 func ParseSet(data []byte) (*Set, error) { return ParseSetAs(data, Params{}) }
 
 // ParseSetAs is [ParseSet] for an issuer that publishes keys without "alg":
-// those whose type fits take the algorithm of p. Its Limits bound each key that
-// brings none, and its Extensions may be the algorithm of any; the other fields
-// are not used.
+// those whose type fits take the algorithm of p. Its Limits bound each key, beside
+// those that the key brings, and its Extensions may be the algorithm of any; the
+// other fields are not used.
 func ParseSetAs(data []byte, p Params) (*Set, error) {
 	if err := checkExtensions(p.Extensions); err != nil {
 		return nil, err
@@ -170,10 +170,15 @@ func (j object) member(p *Params) (*Key, error) {
 			own.Algorithm, own.Also = p.Algorithm, p.Also
 		}
 	}
-	if !j.has("counterfoil") {
-		own.Limits = p.Limits
+	k, err := j.key(&own)
+	if err != nil || p.Limits.isZero() {
+		return k, err
 	}
-	return j.key(&own)
+	limits, err := k.Limits().and(p.Limits)
+	if err != nil {
+		return nil, err
+	}
+	return k.WithLimits(limits), nil
 }
 
 // parseSet reads a set (RFC 7517, Section 5) and makes its keys with build. Members

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/jose/internal/josetest"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwks"
 )
@@ -28,10 +29,24 @@ func rsaPublic(t testing.TB) (*jwk.Key, string) {
 	return k, document(t, k)
 }
 
+func cryptoPublic(t testing.TB, k *jwk.Key) any {
+	t.Helper()
+	pub, err := k.CryptoPublic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pub
+}
+
 // Keys of Microsoft Entra have no "alg", and several members more.
 func TestKeysWithoutAlgorithm(t *testing.T) {
-	key, doc := rsaPublic(t)
-	doc = strings.Replace(doc, `"alg":"RS256"`, `"x5t":"AA","x5c":["MIIC\/zCC=="],"issuer":"https:\/\/login.microsoftonline.com\/{tenantid}\/v2.0"`, 1)
+	key, _ := rsaPublic(t)
+	certified, err := key.WithCertificates(josetest.NewAuthority(t).Issue(t, cryptoPublic(t, key))[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	x5t, _ := certified.CertificateThumbprints()
+	doc := strings.Replace(document(t, certified), `"alg":"RS256"`, `"x5t":"`+x5t+`","issuer":"https:\/\/login.microsoftonline.com\/{tenantid}\/v2.0"`, 1)
 	state := filepath.Join(t.TempDir(), "keys.json")
 	bubble(t, func(t *testing.T, src *source, open func(jwks.Config) *jwks.Remote) {
 		src.answer(serve(doc))

@@ -108,6 +108,9 @@ func (r *Remote) note(err error) {
 	r.mu.Lock()
 	before := r.lastErr
 	r.lastErr = err
+	if err != nil {
+		r.failures++
+	}
 	r.mu.Unlock()
 	switch {
 	case err != nil && before == nil:
@@ -154,6 +157,7 @@ func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, er
 	age := freshness(resp.Header, r.cfg.MaxAge)
 	// Without an entity tag we asked no question to which 304 is an answer.
 	if resp.StatusCode == http.StatusNotModified && now != nil && now.etag != "" {
+		age = freshness(resp.Header, now.maxAge) // RFC 9111, Section 4.3.4: what it does not say stays
 		return &held{set: now.set, body: now.body, digest: now.digest, etag: now.etag, at: sent, maxAge: age}, nil
 	}
 	if resp.StatusCode != http.StatusOK {
@@ -181,23 +185,37 @@ func (r *Remote) replace(next *held) {
 }
 
 // freshness reads how long an answer may be used: max-age less the Age that it
-// already had in a cache (RFC 9111, Section 4.2), within our bounds.
+// already had in a cache (RFC 9111, Section 4.2), within our bounds. Directives
+// may come in several lines; where they contradict each other the shortest time
+// holds (Section 4.2.1).
 func freshness(h http.Header, byDefault time.Duration) time.Duration {
-	for _, directive := range strings.Split(h.Get("Cache-Control"), ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		switch {
-		case strings.EqualFold(name, "no-store"), strings.EqualFold(name, "no-cache"):
-			return MinMaxAge
-		case strings.EqualFold(name, "max-age"):
-			age, ok := seconds(strings.Trim(value, `"`))
-			if !ok {
-				return MinMaxAge // RFC 9111, Section 4.2.1: treat as stale
+	shortest := time.Duration(-1)
+	for _, line := range h.Values("Cache-Control") {
+		for directive := range strings.SplitSeq(line, ",") {
+			age, ok := maxAge(directive)
+			if ok && (shortest < 0 || age < shortest) {
+				shortest = age
 			}
-			spent, _ := seconds(h.Get("Age"))
-			return min(max(age-spent, MinMaxAge), MaxMaxAge)
 		}
 	}
-	return byDefault
+	if shortest < 0 {
+		return byDefault
+	}
+	spent, _ := seconds(h.Get("Age"))
+	return min(max(shortest-spent, MinMaxAge), MaxMaxAge)
+}
+
+// maxAge reads a directive of Cache-Control that says how long, if this one does.
+func maxAge(directive string) (age time.Duration, ok bool) {
+	name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+	switch {
+	case strings.EqualFold(name, "no-store"), strings.EqualFold(name, "no-cache"):
+		return 0, true
+	case strings.EqualFold(name, "max-age"):
+		age, _ = seconds(strings.Trim(value, `"`)) // Section 4.2.1: what cannot be read is stale
+		return age, true
+	}
+	return 0, false
 }
 
 // seconds reads delta-seconds (RFC 9111, Section 1.2.2), capped at a day.

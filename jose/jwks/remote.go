@@ -83,6 +83,9 @@ type Config struct {
 	// fits; Microsoft Entra publishes RSA keys so. Default none: they are left
 	// out, but for those whose curve implies one.
 	Algorithm jwk.Algorithm
+	// Issuer is the only one whose tokens the keys may sign, whatever they say
+	// themselves: jose/jwt enforces it. Default: any.
+	Issuer string
 	// Extensions are algorithms that keys may have beside those of package jwk.
 	Extensions []jwk.Extension
 	MaxAge     time.Duration // used when the source names none; default 10 min
@@ -105,10 +108,11 @@ type Remote struct {
 	missed chan struct{}        // a kid was unknown
 	asked  chan struct{}        // Refresh was called
 
-	mu      sync.Mutex
-	fetches uint64
-	lastTry time.Time
-	lastErr error
+	mu       sync.Mutex
+	fetches  uint64
+	failures uint64
+	lastTry  time.Time
+	lastErr  error
 }
 
 // held is one set and what is known about it.
@@ -124,7 +128,9 @@ type held struct {
 
 // parse reads a set as its source wrote it.
 func (c *Config) parse(body []byte) (*jwk.Set, error) {
-	return jwk.ParseSetAs(body, jwk.Params{Algorithm: c.Algorithm, Extensions: c.Extensions})
+	return jwk.ParseSetAs(body, jwk.Params{
+		Algorithm: c.Algorithm, Extensions: c.Extensions, Limits: jwk.Limits{Issuer: c.Issuer},
+	})
 }
 
 func digest(body []byte) string {
@@ -132,7 +138,12 @@ func digest(body []byte) string {
 	return wire.Encode(sum[:])
 }
 
-func (h *held) age() time.Duration { return h.fromAge + time.Since(h.at) }
+// age is counted by the clock that does not jump, and by the other, which has also
+// counted while the machine was suspended.
+func (h *held) age() time.Duration {
+	now := time.Now()
+	return h.fromAge + max(now.Sub(h.at), now.Round(0).Sub(h.at))
+}
 
 // Open starts to keep a copy of the set at cfg.URL. It returns at once; until
 // the first fetch has succeeded, or a copy was found on disk, Find answers
@@ -261,6 +272,7 @@ type Status struct {
 	Age       time.Duration // since the source last confirmed the set; 0 if none is held
 	Expires   time.Duration // age at which the set should have been replaced
 	Fetches   uint64        // requests made
+	Failures  uint64        // of them, those that brought no set
 	LastTry   time.Time     // zero if none was made
 	LastError error         // of the last fetch; nil if it succeeded
 }
@@ -268,7 +280,7 @@ type Status struct {
 // Status returns the state for people and metrics.
 func (r *Remote) Status() Status {
 	r.mu.Lock()
-	s := Status{URL: r.cfg.URL, Fetches: r.fetches, LastTry: r.lastTry, LastError: r.lastErr}
+	s := Status{URL: r.cfg.URL, Fetches: r.fetches, Failures: r.failures, LastTry: r.lastTry, LastError: r.lastErr}
 	r.mu.Unlock()
 	if h := r.held.Load(); h != nil {
 		s.Keys, s.Skipped, s.Age, s.Expires = h.set.Len(), h.set.Skipped(), h.age(), h.maxAge

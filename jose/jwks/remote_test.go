@@ -1,6 +1,7 @@
 package jwks_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -512,4 +513,125 @@ func TestBrokenStateIsIgnored(t *testing.T) {
 			}
 		})
 	}
+}
+
+func mustJSON(t testing.TB, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// lifetime returns how long a set may be used that came with these header fields.
+func lifetime(t *testing.T, fields ...[2]string) (life time.Duration) {
+	bubble(t, func(t *testing.T, src *source, open func(jwks.Config) *jwks.Remote) {
+		body := document(t, generate(t))
+		src.answer(func(w http.ResponseWriter, _ *http.Request) {
+			for _, f := range fields {
+				w.Header().Add(f[0], f[1])
+			}
+			io.WriteString(w, body)
+		})
+		life = open(jwks.Config{}).Status().Expires
+	})
+	return life
+}
+
+func TestCacheControl(t *testing.T) {
+	const name = "Cache-Control"
+	for i, c := range []struct {
+		want   time.Duration
+		fields [][2]string
+	}{
+		{jwks.DefaultMaxAge, nil},
+		{jwks.DefaultMaxAge, [][2]string{{name, "public"}, {name, ""}}},
+		{5 * time.Minute, [][2]string{{name, "public, max-age=300"}}},
+		{5 * time.Minute, [][2]string{{name, "public"}, {name, `Max-Age="300"`}}},
+		{2 * time.Minute, [][2]string{{name, "max-age=300"}, {name, "max-age=120"}}},
+		{2 * time.Minute, [][2]string{{name, "max-age=120, max-age=300"}}},
+		{jwks.MinMaxAge, [][2]string{{name, "max-age=300"}, {name, "no-store"}}},
+		{jwks.MinMaxAge, [][2]string{{name, "max-age=300, No-Cache"}}},
+		{jwks.MinMaxAge, [][2]string{{name, "max-age=300"}, {name, "max-age=x"}}},
+		{jwks.MinMaxAge, [][2]string{{name, "max-age=-1"}}},
+		{jwks.MinMaxAge, [][2]string{{name, "max-age=0"}}},
+		{jwks.MaxMaxAge, [][2]string{{name, "max-age=31536000"}}},
+		{4 * time.Minute, [][2]string{{name, "max-age=300"}, {"Age", "60"}}},
+		{jwks.MinMaxAge, [][2]string{{name, "max-age=300"}, {"Age", "300"}}},
+	} {
+		if got := lifetime(t, c.fields...); got != c.want {
+			t.Errorf("case %d, %v: %v, want %v", i, c.fields, got, c.want)
+		}
+	}
+}
+
+// RFC 9111, Section 4.3.4: a 304 that says nothing of freshness leaves it as it was.
+func TestNotModifiedKeepsTheLifetime(t *testing.T) {
+	bubble(t, func(t *testing.T, src *source, open func(jwks.Config) *jwks.Remote) {
+		body := document(t, generate(t))
+		src.answer(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"1"`)
+			if r.Header.Get("If-None-Match") != "" {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			w.Header().Set("Cache-Control", "max-age=1200")
+			io.WriteString(w, body)
+		})
+		r := open(jwks.Config{})
+		pass(20 * time.Minute)
+		if s := r.Status(); s.Fetches < 2 || s.Expires != 20*time.Minute || s.Failures != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestStatusCountsFailures(t *testing.T) {
+	bubble(t, func(t *testing.T, src *source, open func(jwks.Config) *jwks.Remote) {
+		r := open(jwks.Config{})
+		pass(10 * time.Second)
+		s := r.Status()
+		if s.Failures == 0 || s.Failures != s.Fetches {
+			t.Errorf("%d of %d fetches failed", s.Failures, s.Fetches)
+		}
+		src.publish(t, generate(t))
+		pass(time.Minute)
+		if after := r.Status(); after.Failures == after.Fetches || after.LastError != nil || after.Keys != 1 {
+			t.Errorf("%+v", after)
+		}
+	})
+}
+
+func TestClose(t *testing.T) {
+	bubble(t, func(t *testing.T, src *source, open func(jwks.Config) *jwks.Remote) {
+		key := generate(t)
+		src.publish(t, key)
+		r := open(jwks.Config{})
+		// A fetch that hangs does not keep Close waiting.
+		src.answer(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
+		r.Refresh()
+		pass(2 * time.Second)
+		began := time.Now()
+		for range 2 {
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("closed after %v", took)
+		}
+		hits := src.count()
+		r.Refresh()
+		if _, err := r.Find("unknown", "ES256"); !errors.Is(err, jwk.ErrUnknownKey) {
+			t.Error(err)
+		}
+		pass(time.Hour)
+		if src.count() != hits {
+			t.Error("it fetches on")
+		}
+		if err := found(r, key); err != nil {
+			t.Errorf("the last set is gone: %v", err)
+		}
+	})
 }
