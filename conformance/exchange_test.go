@@ -20,9 +20,7 @@ type outcome struct{ ours, theirs bool }
 // directions. Making and reading may ask for different keys.
 type exchange struct {
 	make, read request
-	want       string                               // of the reader, in base64url; default: make.Payload
-	oneWay     bool                                 // we read it and never make it
-	tamper     func(token string) map[string]string // default: tampered
+	oneWay     bool // we read it and never make it
 }
 
 // run has the exchange done in both directions. What a library does not support
@@ -54,23 +52,16 @@ func (x exchange) pass(from, to library) (bool, error) {
 	if err != nil {
 		return false, supported("reading", err)
 	}
-	want := x.want
-	if want == "" {
-		want = x.make.Payload
+	if got.Payload != x.make.Payload {
+		return false, fmt.Errorf("payload %s, want %s", got.Payload, x.make.Payload)
 	}
-	if got.Payload != want {
-		return false, fmt.Errorf("payload %s, want %s", got.Payload, want)
-	}
-	return true, x.refuses(to, read)
+	return true, refuses(to, read)
 }
 
-// refuses has to read the token of read after each way to tamper with it.
-func (x exchange) refuses(to library, read request) error {
-	tamper := x.tamper
-	if tamper == nil {
-		tamper = tampered
-	}
-	bad := tamper(read.Token)
+// refuses has to read the token of read after each way to tamper with it, and with
+// another payload if that is detached.
+func refuses(to library, read request) error {
+	bad := tampered(read.Token)
 	if len(bad) == 0 {
 		return errors.New("nothing to tamper with")
 	}
@@ -189,116 +180,4 @@ func keyID(key json.RawMessage) string {
 	var k struct{ Kid string }
 	json.Unmarshal(key, &k)
 	return k.Kid
-}
-
-// A report is the table of all outcomes, for RESULTS.md.
-type report struct {
-	peers    []*peer
-	sections []*section
-}
-
-// A section is one table: its rows are named by labels.
-type section struct {
-	title  string
-	labels []string // heads of the columns that name a row
-	rows   []*row
-	peers  int
-}
-
-type row struct {
-	labels   []string
-	outcomes []outcome // by peer
-	oneWay   bool
-}
-
-func (r *report) section(title string, labels ...string) *section {
-	s := &section{title: title, labels: labels, peers: len(r.peers)}
-	r.sections = append(r.sections, s)
-	return s
-}
-
-// row adds a row to s.
-func (s *section) row(labels ...string) *row {
-	r := &row{labels: labels, outcomes: make([]outcome, s.peers)}
-	s.rows = append(s.rows, r)
-	return r
-}
-
-// String is what stands in RESULTS.md.
-func (r *report) String() string {
-	var b strings.Builder
-	b.WriteString(resultsHead)
-	b.WriteString(r.versions())
-	for _, s := range r.sections {
-		s.write(&b, r.peers)
-	}
-	return b.String()
-}
-
-// versions is a line for each peer.
-func (r *report) versions() string {
-	var b strings.Builder
-	for _, p := range r.peers {
-		fmt.Fprintf(&b, "- %s %s\n", p.name, p.version)
-	}
-	return b.String()
-}
-
-func (s *section) write(b *strings.Builder, peers []*peer) {
-	heads := slices.Clone(s.labels)
-	for _, p := range peers {
-		heads = append(heads, p.name)
-	}
-	fmt.Fprintf(b, "\n## %s\n\n| %s |\n|%s\n", s.title, strings.Join(heads, " | "), strings.Repeat("---|", len(heads)))
-	for _, r := range s.merged() {
-		fmt.Fprintf(b, "| %s | %s |\n", strings.Join(r.labels, " | "), strings.Join(r.cells(), " | "))
-	}
-}
-
-// cells are the outcomes in words.
-func (r *row) cells() []string {
-	var cells []string
-	for _, o := range r.outcomes {
-		switch {
-		case o.ours && o.theirs:
-			cells = append(cells, "both ways")
-		case o.ours:
-			cells = append(cells, "they read ours")
-		case o.theirs:
-			cells = append(cells, "we read theirs")
-		default:
-			cells = append(cells, "–")
-		}
-	}
-	return cells
-}
-
-// merged puts rows that differ in one label only into one, from the last label
-// to the second.
-func (s *section) merged() []*row {
-	rows := s.rows
-	for column := len(s.labels) - 1; column > 0; column-- {
-		var fewer []*row
-		for _, r := range rows {
-			if same := r.among(fewer, column); same != nil {
-				same.labels[column] += ", " + r.labels[column]
-				continue
-			}
-			fewer = append(fewer, &row{labels: slices.Clone(r.labels), outcomes: r.outcomes})
-		}
-		rows = fewer
-	}
-	return rows
-}
-
-// among finds a row that has what r has but for one label.
-func (r *row) among(rows []*row, column int) *row {
-	for _, other := range rows {
-		labels := slices.Clone(other.labels)
-		labels[column] = r.labels[column]
-		if slices.Equal(labels, r.labels) && slices.Equal(other.outcomes, r.outcomes) {
-			return other
-		}
-	}
-	return nil
 }
