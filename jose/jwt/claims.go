@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"sync"
@@ -13,6 +14,10 @@ import (
 
 // Claims are the registered claims (RFC 7519, Section 4.1). A zero field is a
 // claim that is absent.
+//
+// It has no JSON form, also where it is embedded: [Verify] and [Sign] refuse a
+// type of claims with Claims in it. The registered claims of a [Token] are read by
+// its methods.
 type Claims struct {
 	Issuer    string    // "iss"
 	Subject   string    // "sub"
@@ -22,6 +27,15 @@ type Claims struct {
 	IssuedAt  time.Time // "iat"
 	ID        string    // "jti"
 }
+
+var errNoJSON = errors.New("jwt: Claims has no JSON form")
+
+// UnmarshalJSON always fails. Otherwise Subject would be read from a claim called
+// "Subject", which no policy looks at.
+func (*Claims) UnmarshalJSON([]byte) error { return errNoJSON }
+
+// MarshalJSON always fails. Otherwise a claim called "Subject" would be written.
+func (Claims) MarshalJSON() ([]byte, error) { return nil, errNoJSON }
 
 // maxDate bounds a NumericDate from above, exclusively: from here on, float64
 // no longer tells one second from the next.

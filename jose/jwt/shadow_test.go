@@ -250,3 +250,41 @@ func jwsVerifies(key *jwk.Key, token string) bool {
 	_, err := jws.Verify(key, token)
 	return err == nil
 }
+
+// Embedded as other libraries want it, Claims would be read from claims called
+// "Subject" and "Expiry", at which no policy looks, and written as such.
+func TestThreat13ClaimsAreNotEmbedded(t *testing.T) {
+	type (
+		value struct {
+			jwt.Claims
+			Role string `json:"role"`
+		}
+		pointer struct {
+			*jwt.Claims
+			Role string `json:"role"`
+		}
+		member struct {
+			Claims jwt.Claims `json:"profile"`
+		}
+	)
+	key := newKey(t, jwk.HS256)
+	token := mint(t, key, good().with("Subject", `"admin"`).with("profile", `{"Subject":"admin"}`).String())
+	refused := func(_ any, err error) {
+		t.Helper()
+		if !errors.Is(err, jwt.ErrMalformed) {
+			t.Error(err)
+		}
+	}
+	refused(jwt.Verify[jwt.Claims](policy(), key, token))
+	refused(jwt.Verify[value](policy(), key, token))
+	refused(jwt.Verify[pointer](policy(), key, token))
+	refused(jwt.Verify[member](policy(), key, token))
+	for _, extra := range []any{
+		jwt.Claims{Subject: "admin"}, value{Claims: jwt.Claims{Subject: "admin"}}, member{},
+		pointer{Claims: &jwt.Claims{}}, map[string]jwt.Claims{"profile": {}},
+	} {
+		if _, err := jwt.Sign(key, "at+jwt", jwt.Claims{Subject: "bob"}, extra); err == nil {
+			t.Errorf("%T is written", extra)
+		}
+	}
+}
