@@ -32,6 +32,8 @@ func findKey(keys jwk.Source, h Header) (*jwk.Key, error) {
 
 func askFor(keys jwk.Source, h Header) (*jwk.Key, error) {
 	switch keys := keys.(type) {
+	case nil:
+		return nil, jwk.ErrUnknownKey
 	case *jwk.Key, *jwk.Set: // most are, and the question below takes longer
 	case HeaderSource:
 		return keys.FindHeader(h)

@@ -3,6 +3,7 @@ package jws_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -36,6 +37,41 @@ func TestHeaderSource(t *testing.T) {
 	} {
 		if err := refuse(t, keys, craft(t, one, header, "")); !errors.Is(err, want) {
 			t.Errorf("%s: %v", header, err)
+		}
+	}
+}
+
+// A Source that was never set finds no key, in every form.
+func TestNoSource(t *testing.T) {
+	s := newSigner(t, newKey(t, jwk.ES256), false)
+	compact, err := s.Sign([]byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	detached, err := s.SignDetached([]byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flattened, err := s.SignFlattened([]byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jws.Parse(compact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none *jwk.Set
+	for _, keys := range []jwk.Source{nil, none, new(jwk.Key)} {
+		for form, verify := range map[string]func() (*jws.Message, error){
+			"compact":  func() (*jws.Message, error) { return jws.Verify(keys, compact) },
+			"parsed":   func() (*jws.Message, error) { return parsed.Verify(keys) },
+			"detached": func() (*jws.Message, error) { return jws.VerifyDetached(keys, detached, []byte("x")) },
+			"reader":   func() (*jws.Message, error) { return jws.VerifyReader(keys, detached, strings.NewReader("x")) },
+			"json":     func() (*jws.Message, error) { return jws.VerifyJSON(keys, flattened) },
+		} {
+			if m, err := verify(); m != nil || !errors.Is(err, jwk.ErrUnknownKey) {
+				t.Errorf("%s, %T: %v", form, keys, err)
+			}
 		}
 	}
 }
