@@ -115,8 +115,8 @@ func New(bits, n int) (*List, error) {
 func (l *List) Bits() int { return l.bits }
 
 // Len returns the number of statuses, those included that only fill up the last
-// byte.
-func (l *List) Len() int { return len(l.data) * 8 / l.bits }
+// byte. The zero List has none.
+func (l *List) Len() int { return len(l.data) * 8 / max(1, l.bits) }
 
 // At returns the status at index, or Unknown if there is none.
 func (l *List) At(index int) Status {

@@ -395,3 +395,11 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A List that nobody made says nothing of any token.
+func TestZeroList(t *testing.T) {
+	var list statuslist.List
+	if list.Len() != 0 || list.At(0) != statuslist.Unknown || list.Set(0, statuslist.Valid) == nil {
+		t.Error("has statuses")
+	}
+}
