@@ -52,7 +52,11 @@ Ed25519 (and its older name EdDSA), A256GCMKW.`,
 
 // writeSecret writes a line to stdout, or to a new file that only its owner reads.
 func (a *app) writeSecret(name string, data []byte) error {
-	data = append(data, '\n')
+	return a.writeNew(name, append(data, '\n'))
+}
+
+// writeNew writes to stdout, or to a new file that only its owner reads.
+func (a *app) writeNew(name string, data []byte) error {
 	if name == "-" {
 		_, err := a.stdout.Write(data)
 		return err
@@ -121,7 +125,10 @@ func publicHalf(data []byte) (any, error) {
 }
 
 func (a *app) jwkThumbprintCommand() *cobra.Command {
-	var alg string
+	var (
+		alg string
+		uri bool
+	)
 	cmd := &cobra.Command{
 		Use: "thumbprint [FILE]", Short: "Print the RFC 7638 thumbprint of a key", Args: atMost("file"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -137,10 +144,15 @@ func (a *app) jwkThumbprintCommand() *cobra.Command {
 			if key.IsSymmetric() {
 				return errors.New("the thumbprint of a symmetric key would give a hash of the secret away")
 			}
-			_, err = fmt.Fprintln(a.stdout, key.Thumbprint())
+			text := key.Thumbprint()
+			if uri {
+				text = key.ThumbprintURI()
+			}
+			_, err = fmt.Fprintln(a.stdout, text)
 			return err
 		},
 	}
 	cmd.Flags().StringVar(&alg, "alg", "", "algorithm of a key that does not name one itself")
+	cmd.Flags().BoolVar(&uri, "uri", false, "print the URI of RFC 9278")
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -28,9 +29,9 @@ func (a *app) jwtCommand() *cobra.Command {
 
 func (a *app) jwtSignCommand() *cobra.Command {
 	var (
-		key  keyFlags
-		typ  string
-		life time.Duration
+		key    keyFlags
+		header signHeader
+		life   time.Duration
 	)
 	cmd := &cobra.Command{
 		Use: "sign --key FILE [CLAIMS]", Short: "Sign claims from a JSON file or stdin", Args: atMost("file"),
@@ -52,7 +53,15 @@ func (a *app) jwtSignCommand() *cobra.Command {
 			if claims.Expiry.IsZero() {
 				return hinted(misuse("the claims have no exp: such a token would be good for ever"), "give it a life: --life 15m")
 			}
-			token, err := jwt.Sign(signer, typ, claims, extra)
+			h, err := header.of(signer)
+			if err != nil {
+				return err
+			}
+			s, err := jwt.NewHeaderSigner(signer, h)
+			if err != nil {
+				return err
+			}
+			token, err := s.Sign(claims, extra)
 			if err != nil {
 				return err
 			}
@@ -61,9 +70,49 @@ func (a *app) jwtSignCommand() *cobra.Command {
 		},
 	}
 	key.register(cmd.Flags(), "key", "private or symmetric key: a `FILE` or - (required)")
-	cmd.Flags().StringVar(&typ, "typ", defaultType, "\"typ\" of the header")
+	header.register(cmd.Flags())
 	cmd.Flags().DurationVar(&life, "life", 0, "set iat to now and exp this much later")
 	return cmd
+}
+
+// A signHeader is what flags put into the header of a token.
+type signHeader struct {
+	typ, jku string
+	x5t, x5c bool
+}
+
+func (f *signHeader) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.typ, "typ", defaultType, "\"typ\" of the header")
+	flags.StringVar(&f.jku, "jku", "", "`URL` of the key set, as \"jku\" of the header")
+	flags.BoolVar(&f.x5t, "x5t", false, "put the hashes of the key's certificate into the header: \"x5t\" and \"x5t#S256\"")
+	flags.BoolVar(&f.x5c, "x5c", false, "put the key's certificates into the header: \"x5c\"")
+}
+
+// of returns the header of tokens signed by key.
+func (f *signHeader) of(key *jwk.Key) (jws.Header, error) {
+	h := jws.Header{Type: f.typ}
+	x5t, x5tS256 := key.CertificateThumbprints()
+	if f.x5t && x5tS256 == "" || f.x5c && key.Certificates() == nil {
+		return h, hinted(misuse("the key has no certificates"), "counterfoil jwk convert --to jwk --certificates CHAIN.pem gives it some")
+	}
+	var x5c [][]byte // which JSON writes in standard base64
+	for _, cert := range key.Certificates() {
+		x5c = append(x5c, cert.Raw)
+	}
+	for _, m := range []struct {
+		name  string
+		value any
+		set   bool
+	}{{"jku", f.jku, f.jku != ""}, {"x5t", x5t, f.x5t && x5t != ""}, {"x5t#S256", x5tS256, f.x5t}, {"x5c", x5c, f.x5c}} {
+		if !m.set {
+			continue
+		}
+		var err error
+		if h, err = h.With(m.name, m.value); err != nil {
+			return h, err
+		}
+	}
+	return h, nil
 }
 
 // splitClaims reads a JSON object and takes the registered claims out of it.

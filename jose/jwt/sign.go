@@ -33,10 +33,20 @@ type Signer struct{ signer *jws.Signer }
 // NewSigner returns a Signer for tokens of type typ, for example "at+jwt". Errors
 // are those of [jws.NewSigner].
 func NewSigner(key *jwk.Key, typ string) (*Signer, error) {
-	if typ == "" {
+	return NewHeaderSigner(key, jws.Header{Type: typ})
+}
+
+// NewHeaderSigner returns a Signer for tokens with this header, whose Type is
+// required: for one that carries parameters of its own, such as "x5c" or "jku". It
+// refuses an unencoded payload (RFC 7797, Section 7).
+func NewHeaderSigner(key *jwk.Key, h jws.Header) (*Signer, error) {
+	if h.Type == "" {
 		return nil, errors.New("jwt: sign: typ is required")
 	}
-	s, err := jws.NewSigner(key, jws.Header{Type: typ})
+	if h.Unencoded() {
+		return nil, errors.New("jwt: sign: b64 has no place in a JWT")
+	}
+	s, err := jws.NewSigner(key, h)
 	if err != nil {
 		return nil, err
 	}
