@@ -126,7 +126,8 @@ var (
 // craftDocument makes a JWS with one to three signatures, of which the script
 // says who made them and what is wrong with them.
 func craftDocument(keys []*documentKey, key *documentKey, s *script) document {
-	payload := s.respell(encode([]byte(pick(s, payloads))))
+	respell := s.speller()
+	payload := respell(encode([]byte(pick(s, payloads))))
 	form, signers := s.choose(8), 1
 	if form > 3 {
 		signers = 1 + s.choose(3)
@@ -141,8 +142,8 @@ func craftDocument(keys []*documentKey, key *documentKey, s *script) document {
 		if s.choose(3) == 1 {
 			header = s.bend(header, headerWords)
 		}
-		protected := s.respell(encode([]byte(header)))
-		value := s.respell(encode(signer.sign(protected + "." + payload)))
+		protected := respell(encode([]byte(header)))
+		value := respell(encode(signer.sign(protected + "." + payload)))
 		if form == 0 {
 			return newDocument(key, s.sometimesDamaged(protected+"."+payload+"."+value))
 		}
@@ -264,6 +265,9 @@ var lenientDocuments = []rule[document]{
 		return d.any(func(s signature) bool {
 			return hasAny(append(s.headers, s.open...), "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "nonce")
 		})
+	}},
+	{"numbers beyond float64", "RFC 8259 §6: in a parameter that nobody reads", func(d document) bool {
+		return d.any(func(s signature) bool { return hasHugeNumber(s.header) })
 	}},
 	{"a signature of others beside", "RFC 7515 §5.2: which must verify is for the application to say", func(d document) bool {
 		return len(d.signatures) > 1 && d.any(func(s signature) bool {

@@ -203,6 +203,14 @@ func (s *script) bendText(text string) string {
 	return text[:at] + string([]byte{byte(s.choose(256))}) + text[at:]
 }
 
+// speller is respell in one case of four.
+func (s *script) speller() func(string) string {
+	if s.choose(4) == 1 {
+		return s.respell
+	}
+	return func(segment string) string { return segment }
+}
+
 // respell writes a segment another way, before it is signed.
 func (s *script) respell(segment string) string {
 	if s.ended() || s.choose(2) == 0 {

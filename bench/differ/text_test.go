@@ -100,6 +100,23 @@ func isStrict(text []byte) bool {
 	return isText(text) && !hasDuplicate(text) && depth(text) <= 32
 }
 
+// hasHugeNumber reports whether a number is beyond what float64 holds.
+func hasHugeNumber(text []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return false
+		}
+		if n, ok := token.(json.Number); ok {
+			if _, err := n.Float64(); err != nil {
+				return true
+			}
+		}
+	}
+}
+
 // elementsOf is an array's, nil for what is none.
 func elementsOf(text []byte) (list []json.RawMessage) {
 	if len(text) == 0 || text[0] != '[' || json.Unmarshal(text, &list) != nil {

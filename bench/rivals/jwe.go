@@ -1,12 +1,14 @@
 package rivals
 
 import (
+	"strings"
+
 	"github.com/go-jose/go-jose/v4"
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwe"
 )
 
-// An EncryptionLibrary makes and opens compact JWEs. Keys are *rsa.PublicKey and
+// An EncryptionLibrary makes compact JWEs and opens those of any serialization. Keys are *rsa.PublicKey and
 // *rsa.PrivateKey, for ECDH-ES *ecdsa keys, or []byte.
 type EncryptionLibrary struct {
 	Name, Version string
@@ -39,9 +41,13 @@ func goJoseEncrypter(alg, enc, kid string, public any) (func([]byte) (string, er
 func goJoseDecrypter(alg, enc string, private any) (func(string) ([]byte, error), error) {
 	algs, encs := []jose.KeyAlgorithm{jose.KeyAlgorithm(alg)}, []jose.ContentEncryption{jose.ContentEncryption(enc)}
 	return func(token string) ([]byte, error) {
-		message, err := jose.ParseEncryptedCompact(token, algs, encs)
+		message, err := jose.ParseEncrypted(token, algs, encs)
 		if err != nil {
 			return nil, err
+		}
+		if strings.HasPrefix(strings.TrimSpace(token), "{") { // may have several recipients
+			_, _, plaintext, err := message.DecryptMulti(private)
+			return plaintext, err
 		}
 		return message.Decrypt(private)
 	}, nil
