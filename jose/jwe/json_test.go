@@ -193,6 +193,7 @@ func documentParts(t *testing.T, d direct, protected header, aad string) header 
 func TestHeadersOfAJSONMessage(t *testing.T) {
 	d := newDirect(t)
 	alg, enc, both := header{"alg": "dir"}, header{"enc": "A256GCM"}, directHeader
+	wrapped := both.with("alg", "A128KW")
 	whole, half, none := documentParts(t, d, both, ""), documentParts(t, d, enc, ""), documentParts(t, d, nil, "")
 	for what, f := range map[string]header{
 		"all protected":                     whole,
@@ -224,7 +225,7 @@ func TestHeadersOfAJSONMessage(t *testing.T) {
 		"a recipient is a string":         whole.with("recipients", []any{"x"}),
 		"a recipient is null":             whole.with("recipients", json.RawMessage("[null]")),
 		"recipients of dir":               half.with("recipients", []any{header{"header": alg}, header{"header": alg}}),
-		"recipients that differ in enc":   none.with("recipients", []any{header{"header": both}, header{"header": both.with("enc", "A128GCM")}}),
+		"recipients that differ in enc":   none.with("recipients", []any{header{"header": wrapped}, header{"header": wrapped.with("enc", "A128GCM")}}),
 		"no ciphertext":                   whole.with("ciphertext", nil),
 		"ciphertext is null":              whole.with("ciphertext", json.RawMessage("null")),
 		"protected is empty":              none.with("protected", "").with("header", both),
