@@ -18,7 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
-	"github.com/counterfoil/counterfoil/jose/jws"
+	"github.com/counterfoil/counterfoil/jose/jwt"
 )
 
 const (
@@ -87,25 +87,32 @@ func firstOr(args []string, def string) string {
 	return args[0]
 }
 
-// readToken reads a token: the argument itself, a file, or stdin for "-". One
-// line end after it is forgiven here, where files come from editors, and nowhere
-// below. No error repeats the argument, which may be a token with a mistake in it.
+// readToken reads a token: the argument itself, a file, or stdin for "-".
 func (a *app) readToken(arg string) (string, error) {
-	if strings.Count(arg, ".") >= 2 && strings.HasPrefix(arg, "ey") {
-		return arg, nil
+	data, err := a.readArgument(arg, jwt.MaxNested)
+	return string(data), err
+}
+
+// readArgument reads what is compact or JSON: the argument itself, a file, or stdin
+// for "-". One line end after it is forgiven here, where files come from editors,
+// and nowhere below. No error repeats the argument, which may be a token with a
+// mistake in it.
+func (a *app) readArgument(arg string, limit int64) ([]byte, error) {
+	if strings.Count(arg, ".") >= 2 && strings.HasPrefix(arg, "ey") || isJSON([]byte(arg)) {
+		return []byte(arg), nil
 	}
 	if _, err := os.Stat(arg); err != nil && arg != "-" {
-		return "", hinted(misuse("the argument is neither a token nor a file"), "a token begins with ey and has two dots; - reads it from stdin")
+		return nil, hinted(misuse("the argument is neither a token nor a file"), "a token begins with ey and has two dots or four; - reads it from stdin")
 	}
-	data, err := a.readInput(arg)
+	data, err := a.readAtMost(arg, limit+int64(len("\r\n")))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	token := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-	if len(token) > jws.MaxToken {
-		return "", misuse("this is larger than a token may be: %d bytes, at most %d", len(token), jws.MaxToken)
+	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
+	if int64(len(data)) > limit {
+		return nil, misuse("this is larger than a token may be: %d bytes, at most %d", len(data), limit)
 	}
-	return token, nil
+	return data, nil
 }
 
 // keyFlags are the flags that name a key or a set of keys.
@@ -130,26 +137,49 @@ func (a *app) readKey(k keyFlags) (*jwk.Key, error) {
 
 // parseKey reads one JWK; alg is for one that does not say what it is for.
 func parseKey(data []byte, alg string) (*jwk.Key, error) {
-	if err := notPEM(data); err != nil {
+	if err := notJWK(data); err != nil {
 		return nil, err
 	}
-	if alg != "" {
-		return jwk.ParseAs(data, jwk.Params{Algorithm: jwk.Algorithm(alg)})
+	if isSet(data) {
+		return nil, errIsSet
 	}
-	key, err := jwk.Parse(data)
-	if errors.Is(err, jwk.ErrNoAlgorithm) {
-		return nil, hinted(&misuseError{err}, "name it: --alg RS256, --alg HS256, …")
-	}
-	return key, err
+	key, err := jwk.ParseAs(data, jwk.Params{Algorithm: jwk.Algorithm(alg)})
+	return key, explainParse(err, alg)
 }
 
-// notPEM tells a key in a PEM file from a broken JWK.
-func notPEM(data []byte) error {
-	if bytes.Contains(data, []byte("-----BEGIN ")) {
-		return hinted(misuse("this is a PEM file, and a JWK is wanted"), "counterfoil jwk convert --alg ALG FILE makes one of it")
+func explainParse(err error, alg string) error {
+	switch {
+	case errors.Is(err, jwk.ErrNoAlgorithm):
+		return hinted(&misuseError{err}, "name it: --alg RS256, --alg HS256, …")
+	case err != nil && alg != "" && !algorithmExists(alg):
+		return noAlgorithm(alg)
+	case errors.Is(err, jwk.ErrAlgorithm) && alg != "":
+		return hinted(&misuseError{err}, "a JWK that names its algorithm needs no flag for it")
 	}
-	return nil
+	return err
 }
+
+// notJWK tells a key in another form from a broken JWK.
+func notJWK(data []byte) error {
+	form := "PEM"
+	switch {
+	case isDER(data):
+		form = "DER"
+	case !isPEM(data):
+		return nil
+	}
+	return hinted(misuse("this is a %s file, and a JWK is wanted", form), "counterfoil jwk convert --alg ALG FILE makes one of it")
+}
+
+// isSet tells a set of keys from a key.
+func isSet(data []byte) bool {
+	var shape struct {
+		Keys *[]any `json:"keys"`
+	}
+	return wire.Unmarshal(data, &shape) == nil && shape.Keys != nil
+}
+
+var errIsSet = misuse("this is a set of keys, and one key is wanted")
 
 // readToSign reads what sign needs: the key of its flag, and the file that it was
 // given, or stdin.
@@ -173,25 +203,16 @@ func (a *app) readToSign(cmd *cobra.Command, key keyFlags, args []string) (*jwk.
 // key or a set. Only from a file may keys be secret.
 func (a *app) readKeys(ctx context.Context, k keyFlags) (jwk.Source, error) {
 	if strings.HasPrefix(k.source, "https://") || strings.HasPrefix(k.source, "http://") {
-		return fetchKeys(ctx, k.source)
+		return a.fetchKeys(ctx, k)
 	}
 	data, err := a.readInput(k.source)
 	if err != nil {
 		return nil, err
 	}
-	if err := notPEM(data); err != nil {
-		return nil, err
-	}
-	var shape struct {
-		Keys *[]any `json:"keys"`
-	}
-	if err := wire.Unmarshal(data, &shape); err != nil {
-		return nil, misuse("%s holds neither a JWK nor a set of them", k.source)
-	}
-	if shape.Keys == nil {
+	if !isSet(data) {
 		return parseKey(data, k.alg)
 	}
-	set, err := jwk.ParsePrivateSet(data)
+	set, err := jwk.ParsePrivateSetAs(data, jwk.Params{Algorithm: jwk.Algorithm(k.alg)})
 	if err != nil {
 		return nil, err
 	}
@@ -205,8 +226,8 @@ func (a *app) saySkipped(set *jwk.Set) {
 	}
 }
 
-func fetchKeys(ctx context.Context, raw string) (*jwk.Set, error) {
-	u, err := fetch.ParseURL(raw)
+func (a *app) fetchKeys(ctx context.Context, k keyFlags) (*jwk.Set, error) {
+	u, err := fetch.ParseURL(k.source)
 	if err != nil {
 		return nil, misuse("keys: %v", err)
 	}
@@ -228,5 +249,10 @@ func fetchKeys(ctx context.Context, raw string) (*jwk.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return jwk.ParseSet(body)
+	set, err := jwk.ParseSetAs(body, jwk.Params{Algorithm: jwk.Algorithm(k.alg)})
+	if err != nil {
+		return nil, err
+	}
+	a.saySkipped(set)
+	return set, nil
 }

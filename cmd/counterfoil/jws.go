@@ -171,7 +171,7 @@ func (a *app) jwsVerifyCommand() *cobra.Command {
 			if err := oneStdin(keys.source, payload, firstOr(args, "-")); err != nil {
 				return err
 			}
-			token, err := a.readJWS(firstOr(args, "-"))
+			token, err := a.readArgument(firstOr(args, "-"), jws.MaxDocument)
 			if err != nil {
 				return err
 			}
@@ -191,23 +191,6 @@ func (a *app) jwsVerifyCommand() *cobra.Command {
 	keys.register(cmd.Flags(), "keys", "key or `SET` of keys: a file, - or an https URL (required)")
 	cmd.Flags().StringVar(&payload, "payload", "", "`FILE` with the detached payload, or -")
 	return cmd
-}
-
-// readJWS reads a JWS in any serialization: the argument itself, a file, or stdin
-// for "-".
-func (a *app) readJWS(arg string) ([]byte, error) {
-	if isJSON([]byte(arg)) {
-		return []byte(arg), nil
-	}
-	if _, err := os.Stat(arg); err != nil && arg != "-" {
-		token, err := a.readToken(arg)
-		return []byte(token), err
-	}
-	data, err := a.readAtMost(arg, jws.MaxDocument)
-	if err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r")), nil
 }
 
 // isJSON tells the serializations apart (RFC 7516, Section 9).

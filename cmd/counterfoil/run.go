@@ -77,7 +77,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.serveCommand(), a.guardCommand(),
 		a.userCommand(), a.clientCommand(), a.sessionCommand(), a.revokeCommand(), a.keysCommand(),
 		a.loginCommand(), a.feedCommand(), a.auditCommand(), a.restoredCommand(),
-		a.jwtCommand(), a.jwsCommand(), a.jwkCommand(),
+		a.jwtCommand(), a.jwsCommand(), a.jweCommand(), a.jwkCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	return root
