@@ -346,6 +346,7 @@ func TestSameURL(t *testing.T) {
 		{"https://rs.example/a/..", "https://rs.example/", true},
 		{"https://[::1]:443/a", "https://[::1]/a", true},
 		{"https://[::1]:8443/a", "https://[::1]/a", false},
+		{"https://bank.example/a", "https://ban\u212a.example/a", false}, // which Unicode has for a capital K
 		{"https://rs.example/a", "https://rs.example/A", false},
 		{"https://rs.example/a", "https://rs.example/a/", false},
 		{"https://rs.example/a", "https://rs.example//a", false},

@@ -17,11 +17,19 @@ func normalize(text string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	host := strings.ToLower(u.Host)
+	host := strings.Map(lower, u.Host)
 	if port := u.Port(); port == "" || port == standard {
 		host = strings.TrimSuffix(strings.TrimSuffix(host, port), ":")
 	}
 	return u.Scheme + "://" + host + removeDots(normalizeEscapes(u.EscapedPath())), true
+}
+
+// lower knows ASCII only: in Unicode U+212A becomes a k as well.
+func lower(c rune) rune {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // removeDots takes "." and ".." out of an absolute or empty path (RFC 3986, Section
