@@ -43,10 +43,11 @@ func (k *Key) NewStream() *Stream {
 
 // verifier returns the material that verifies.
 func (k *Key) verifier() material {
-	if far, ok := k.material.material.(*opaqueKey); ok {
+	held := k.held()
+	if far, ok := held.(*opaqueKey); ok {
 		return far.material
 	}
-	return k.material.material
+	return held
 }
 
 // Write adds to the input. The only error is [ErrNotStreamable].
@@ -79,7 +80,7 @@ func (s *Stream) Sign(ctx context.Context) ([]byte, error) {
 }
 
 func (s *Stream) signDigest(ctx context.Context, sum []byte) ([]byte, error) {
-	switch m := s.key.material.material.(type) {
+	switch m := s.key.held().(type) {
 	case *opaqueKey:
 		return m.signDigest(ctx, sum)
 	case interface{ signDigest([]byte) ([]byte, error) }:

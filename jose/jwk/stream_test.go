@@ -135,6 +135,13 @@ func TestStreamOfKeysThatMayNot(t *testing.T) {
 	if err := wrapper.NewStream().Verify(nil); !errors.Is(err, jwk.ErrUse) {
 		t.Error(err)
 	}
+	nobody := new(jwk.Key).NewStream()
+	if _, err := nobody.Sign(t.Context()); !errors.Is(err, jwk.ErrNotPrivate) {
+		t.Error(err)
+	}
+	if err := nobody.Verify(nil); !errors.Is(err, jwk.ErrSignature) {
+		t.Error(err)
+	}
 	for _, ops := range []string{`["sign"]`, `["verify"]`} {
 		key, err := jwk.Parse([]byte(`{"kty":"oct","alg":"HS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow","key_ops":` + ops + `}`))
 		if err != nil {
