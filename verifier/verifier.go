@@ -159,6 +159,10 @@ func (v *Verifier) feed() *feed {
 //
 // A token that comes again is the same *jwt.Token for all who show it: what its
 // claims refer to, such as [Access].Roles, must not be changed.
+//
+// A token that is bound to a key ([Access].Confirmation) is good here: whether its
+// bearer holds the key is for the caller to see (RFC 9449, Section 7.2), while
+// [Verifier.CheckRequest] refuses it.
 func (v *Verifier) Verify(ctx context.Context, token string) (*jwt.Token[Access], error) {
 	return v.Check(ctx, token, Route{})
 }
