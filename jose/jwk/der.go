@@ -32,7 +32,7 @@ var ErrEncrypted = errors.New("jwk: the key is encrypted under a password")
 // [ErrEncrypted], [ErrWeakKey], [ErrAlgorithm], [ErrNoAlgorithm].
 func ParseDER(der []byte, p Params) (*Key, error) {
 	if len(der) > MaxKey {
-		return nil, malformed("too large")
+		return nil, errTooLarge
 	}
 	parse := formOf(der)
 	if parse == nil {

@@ -3,8 +3,6 @@ package jwk
 import (
 	"bytes"
 	"crypto/ed25519"
-	"math/big"
-	"slices"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 )
@@ -90,34 +88,21 @@ func canonicalPoint(x []byte) bool {
 	return false
 }
 
-// decodablePoint reports whether some x belongs to the y of a canonical point:
-// whether x² = (y²-1)/(dy²+1) has a root (RFC 8032, Section 5.1.3). The
-// standard library refuses every signature of a key without one, but says so nowhere.
+// decodablePoint reports whether some x belongs to the y of a point (RFC 8032,
+// Section 5.1.3). crypto/ed25519 has no question for that: it is asked to verify an
+// empty signature, and decodes the key before it looks at the length.
 func decodablePoint(x []byte) bool {
-	le := yOf(x)
-	slices.Reverse(le[:])
-	y2 := new(big.Int).SetBytes(le[:])
-	y2.Mul(y2, y2).Mod(y2, edwardsP)
-	u := new(big.Int).Sub(y2, big.NewInt(1))
-	v := y2.Mul(y2, edwardsD)
-	v.Add(v, big.NewInt(1))
-	// u/v is a square where u·v is one, since v is never zero.
-	return big.Jacobi(u.Mul(u, v).Mod(u, edwardsP), edwardsP) >= 0
+	err := ed25519.VerifyWithOptions(x, nil, nil, &ed25519.Options{})
+	return err != nil && err.Error() == emptySignature
 }
 
-// edwardsP and edwardsD are p and d of RFC 8032, Section 5.1.
-var (
-	edwardsP = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
-	edwardsD = mustInt("52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3")
-)
-
-func mustInt(hex string) *big.Int {
-	n, ok := new(big.Int).SetString(hex, 16)
-	if !ok {
-		panic("jwk: constant is not hexadecimal")
-	}
-	return n
-}
+// emptySignature is what crypto/ed25519 says of one under a key that it can decode:
+// here the generator of the group.
+var emptySignature = func() string {
+	generator := ed25519.PublicKey(bytes.Repeat([]byte{0x66}, ed25519.PublicKeySize))
+	generator[0] = 0x58
+	return ed25519.VerifyWithOptions(generator, nil, nil, &ed25519.Options{}).Error()
+}()
 
 func smallOrder(x []byte) bool {
 	y := yOf(x)

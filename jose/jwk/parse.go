@@ -10,6 +10,8 @@ import (
 // key takes a quarter; the rest is room for certificates.
 const MaxKey = 32 << 10
 
+var errTooLarge = malformed("too large")
+
 // Parse reads one JWK, public, private or symmetric. A key without "alg" gets
 // the one algorithm that its curve implies, on Ed25519 under both names; RSA,
 // symmetric and AKP keys imply none, and the error is [ErrNoAlgorithm]: see
@@ -25,7 +27,7 @@ func Parse(data []byte) (*Key, error) { return ParseAs(data, Params{}) }
 // agree. A key of a kind that nothing here knows is [ErrUnsupported].
 func ParseAs(data []byte, p Params) (*Key, error) {
 	if len(data) > MaxKey {
-		return nil, malformed("too large")
+		return nil, errTooLarge
 	}
 	j, err := parseObject(data)
 	if err != nil {
@@ -43,7 +45,7 @@ func ParsePublic(data []byte) (*Key, error) { return ParsePublicAs(data, Params{
 // ParsePublicAs is [ParsePublic] with the parameters of [ParseAs].
 func ParsePublicAs(data []byte, p Params) (*Key, error) {
 	if len(data) > MaxKey {
-		return nil, malformed("too large")
+		return nil, errTooLarge
 	}
 	j, err := parseObject(data)
 	if err != nil {

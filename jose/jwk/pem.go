@@ -34,7 +34,7 @@ var pemForms = map[string]form{
 // use. Whatever is not said here is as in [ParseDER].
 func ParsePEM(data []byte, p Params) (*Key, error) {
 	if len(data) > MaxKey {
-		return nil, malformed("too large")
+		return nil, errTooLarge
 	}
 	block, rest, err := nextPEM(data)
 	if err != nil {
@@ -66,7 +66,7 @@ func parseBlock(block *pem.Block, p Params) (*Key, error) {
 // altogether. That they belong together is not looked at.
 func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 	if len(data) > MaxKey {
-		return nil, malformed("too large")
+		return nil, errTooLarge
 	}
 	var ders [][]byte
 	for rest := data; len(rest) > 0 || ders == nil; {

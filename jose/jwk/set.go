@@ -50,6 +50,8 @@ type Skipped struct {
 	Err   error
 }
 
+var errSetTooLarge = malformed("set too large")
+
 // errMixed refuses shared secrets beside key pairs for signing: what a member of
 // such a set is for depends on who looks.
 var errMixed = fmt.Errorf("%w: shared secrets and key pairs in one set", ErrUse)
@@ -127,11 +129,15 @@ func ParseSetAs(data []byte, p Params) (*Set, error) {
 	if err := checkExtensions(p.Extensions); err != nil {
 		return nil, err
 	}
+	if len(data) > MaxSet {
+		return nil, errSetTooLarge // before any memory is used
+	}
+	own := p
 	return parseSet(data, func(j object) (*Key, error) {
 		if j.isPrivate() {
 			return nil, ErrPrivate
 		}
-		return j.member(&p)
+		return j.member(&own)
 	})
 }
 
@@ -161,14 +167,8 @@ func ParsePrivateSetAs(data []byte, p Params) (*Set, error) {
 // member makes the key of j, with p only where j leaves it open.
 func (j object) member(p *Params) (*Key, error) {
 	own := Params{Extensions: p.Extensions}
-	if !j.has("alg") && p.Algorithm != "" {
-		kty, err := j.text("kty")
-		if err != nil {
-			return nil, err
-		}
-		if info, _ := p.algorithm(); info.kty == kty {
-			own.Algorithm, own.Also = p.Algorithm, p.Also
-		}
+	if !j.has("alg") && j.fits(p) {
+		own.Algorithm, own.Also = p.Algorithm, p.Also
 	}
 	k, err := j.key(&own)
 	if err != nil || p.Limits.isZero() {
@@ -181,11 +181,26 @@ func (j object) member(p *Params) (*Key, error) {
 	return k.WithLimits(limits), nil
 }
 
+// fits reports whether a key without "alg" can be for that of p, by its type and
+// its use.
+func (j object) fits(p *Params) bool {
+	info, err := p.algorithm()
+	if err != nil {
+		return false
+	}
+	kty, err := j.text("kty")
+	if err != nil || kty != info.kty && !(info.kty == "" && (kty == ktyEC || kty == ktyOKP)) {
+		return false
+	}
+	use, err := j.text("use")
+	return err == nil && (use == "" || use == useOf(info))
+}
+
 // parseSet reads a set (RFC 7517, Section 5) and makes its keys with build. Members
 // of the set that are not known are passed over.
 func parseSet(data []byte, build func(object) (*Key, error)) (*Set, error) {
 	if len(data) > MaxSet {
-		return nil, malformed("set too large")
+		return nil, errSetTooLarge
 	}
 	b := setBuilder{build: build}
 	found, err := wire.EachElement(string(data), "keys", &b.members, b.add)
@@ -263,7 +278,7 @@ func (b *setBuilder) key(entry wire.Value) (kid string, key *Key, err error) {
 		return "", nil, err
 	}
 	if len(entry.Text()) > MaxKey {
-		return kid, nil, malformed("too large")
+		return kid, nil, errTooLarge
 	}
 	key, err = b.build(j)
 	return kid, key, err

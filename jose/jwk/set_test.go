@@ -391,3 +391,43 @@ func FuzzParseSet(f *testing.F) {
 		}
 	})
 }
+
+// A caller's algorithm is for the keys that it fits, by type and by use; curves of
+// another use keep what they imply.
+func TestSetWithoutAlgorithmsForEncryption(t *testing.T) {
+	signs := generated(t, jwk.ES256).without("alg").public().with("kid", "signs")
+	encrypts := generated(t, jwk.ECDHES).without("alg").public().with("kid", "encrypts")
+	x25519, err := jwk.Generate(jwk.Params{Algorithm: jwk.ECDHES, Curve: "X25519", KeyID: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := jwk.ParseSetAs(setOf(t, signs, encrypts, fieldsOf(t, x25519).without("alg").public()), jwk.Params{Algorithm: jwk.ECDHESA256KW})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kid, alg := range map[string]jwk.Algorithm{"signs": jwk.ES256, "encrypts": jwk.ECDHESA256KW, "x": jwk.ECDHESA256KW} {
+		if k, err := set.Find(kid, string(alg)); err != nil || k.Algorithm() != alg {
+			t.Errorf("%s: %v, skipped %v", kid, err, set.Skipped())
+		}
+	}
+}
+
+func TestTooLargeCostsNothing(t *testing.T) {
+	key, set := make([]byte, jwk.MaxKey+1), make([]byte, jwk.MaxSet+1)
+	for name, parse := range map[string]func() error{
+		"Parse":             func() error { _, err := jwk.Parse(key); return err },
+		"ParsePublic":       func() error { _, err := jwk.ParsePublic(key); return err },
+		"ParsePEM":          func() error { _, err := jwk.ParsePEM(key, jwk.Params{}); return err },
+		"ParseDER":          func() error { _, err := jwk.ParseDER(key, jwk.Params{}); return err },
+		"ParseCertificates": func() error { _, err := jwk.ParseCertificates(key); return err },
+		"ParseSet":          func() error { _, err := jwk.ParseSet(set); return err },
+	} {
+		if n := testing.AllocsPerRun(10, func() {
+			if err := parse(); !errors.Is(err, jwk.ErrMalformed) {
+				t.Error(name, err)
+			}
+		}); n > 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
