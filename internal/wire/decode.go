@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,11 +34,16 @@ func (p *plan) readObject(to reflect.Value, o *Object) (ok bool) {
 	if len(p.fields) == 0 {
 		return true
 	}
-	for k := range o.n {
-		m := o.at(k)
-		if i := p.names.place(o.nameOf(m), m.key); i >= 0 && !p.fields[i].read(to, o.valueOf(m)) {
+	next := 0
+	for i, key := range p.names.keys {
+		k := o.seek(p.names.list[i], key, next)
+		if k < 0 {
+			continue
+		}
+		if !p.fields[i].read(to, o.valueOf(o.at(k))) {
 			return false
 		}
+		next = k + 1
 	}
 	return true
 }
@@ -46,6 +52,10 @@ func (f *planField) read(to reflect.Value, v Value) (ok bool) {
 	to = to.Field(f.index)
 	for _, i := range f.deeper {
 		to = to.Field(i)
+	}
+	if f.plan.kind == planString && v.plain { // as most are
+		to.SetString(v.text[1 : len(v.text)-1])
+		return true
 	}
 	return f.plan.read(to, v)
 }
@@ -132,7 +142,11 @@ func readUint(to reflect.Value, text string) (ok bool) {
 // parseUint reads a number that is all digits.
 func parseUint(text string) (n uint64, ok bool) {
 	const most, last = math.MaxUint64 / 10, math.MaxUint64 % 10
-	for i := range len(text) {
+	i := 0
+	if len(text) >= 8 && digitsOnly(word(text)) {
+		n, i = eightDigits(word(text)), 8
+	}
+	for ; i < len(text); i++ {
 		digit := uint64(text[i] - '0')
 		if digit > 9 || n > most || n == most && digit > last {
 			return 0, false
@@ -150,8 +164,7 @@ func readFloat(to reflect.Value, text string) (ok bool) {
 
 // readStrings is readSlice for the one slice that is common.
 func readStrings(to *[]string, v Value) (ok bool) {
-	var few [8]string
-	list := few[:0]
+	list := make([]string, 0, min(strings.Count(v.text, ",")+1, fewStrings))
 	s := scanner{text: v.text}
 	for i, more := s.first(0, ']'); more; i, more = s.next(i, ']') {
 		begin, plain := i, false
@@ -165,9 +178,12 @@ func readStrings(to *[]string, v Value) (ok bool) {
 			return false
 		}
 	}
-	*to = append(make([]string, 0, len(list)), list...)
+	*to = list
 	return true
 }
+
+// fewStrings is how many there is room for at once. More have to come first.
+const fewStrings = 8
 
 func (p *plan) readSlice(to reflect.Value, v Value) (ok bool) {
 	n := v.count()

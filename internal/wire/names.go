@@ -62,10 +62,11 @@ func (n *Names) place(name string, key nameKey) int {
 // Pick puts the value of each member that n has into values, by its place there,
 // and leaves the others as they are.
 func (o *Object) Pick(n *Names, values []Value) {
-	for k := range o.n {
-		m := o.at(k)
-		if i := n.place(o.nameOf(m), m.key); i >= 0 {
-			values[i] = o.valueOf(m)
+	next := 0
+	for i, key := range n.keys {
+		if k := o.seek(n.list[i], key, next); k >= 0 {
+			values[i] = o.valueOf(o.at(k))
+			next = k + 1
 		}
 	}
 }

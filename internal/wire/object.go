@@ -82,7 +82,12 @@ func (o *Object) parse(s *scanner, opening, depth int) (end int) {
 			return i
 		}
 		m.value = uint32(i)
-		if i, m.plain = s.value(i, depth+1); i < 0 {
+		if s.at(i) == '"' {
+			i, m.plain = s.quoted(i)
+		} else {
+			i, m.plain = s.value(i, depth+1)
+		}
+		if i < 0 {
 			return i
 		}
 		m.valueEnd = uint32(i)
@@ -131,7 +136,7 @@ func (o *Object) readName(s *scanner, m *member, i int) (value int) {
 // add counts the member in its slot and reports whether it has a new name.
 func (o *Object) add(m *member) bool {
 	set, bit := o.bit(m.key)
-	if *set&bit != 0 && o.find(o.nameOf(m), m.key) != nil {
+	if *set&bit != 0 && o.seek(o.nameOf(m), m.key, o.n) >= 0 {
 		return false
 	}
 	*set |= bit
@@ -174,21 +179,46 @@ func (o *Object) nameOf(m *member) string {
 func (o *Object) valueOf(m *member) Value { return Value{o.text[m.value:m.valueEnd], m.plain} }
 
 func (o *Object) find(name string, key nameKey) *member {
-	if set, bit := o.bit(key); *set&bit == 0 {
-		return nil
-	}
-	if o.places != nil {
-		if i, ok := o.places[name]; ok {
-			return o.at(i)
-		}
-		return nil
-	}
-	for i := range o.n {
-		if m := o.at(i); m.key == key && (key.short() || o.nameOf(m) == name) {
-			return m
-		}
+	if i := o.seek(name, key, 0); i >= 0 {
+		return o.at(i)
 	}
 	return nil
+}
+
+// seek returns the place of the member of that name, or -1. Where one name is
+// found the next one is mostly near: it looks from start on.
+func (o *Object) seek(name string, key nameKey, start int) int {
+	if o.n > fewMembers {
+		return o.seekMany(name, key)
+	}
+	few := o.few[:o.n]
+	if start < len(few) && few[start].key == key && key.short() {
+		return start
+	}
+	if set, bit := o.bit(key); *set&bit == 0 {
+		return -1
+	}
+	for i := range few {
+		if few[i].key == key && (key.short() || o.nameOf(&few[i]) == name) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (o *Object) seekMany(name string, key nameKey) int {
+	if o.places != nil {
+		if i, ok := o.places[name]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range o.n {
+		if m := o.at(i); m.key == key && o.nameOf(m) == name {
+			return i
+		}
+	}
+	return -1
 }
 
 // Len returns how many members there are.

@@ -143,6 +143,13 @@ func (s *scanner) first(i int, shut byte) (next int, more bool) {
 // next goes from the end of a member or an element to the next one, or behind
 // shut if there is none, or to -1 when a rule is broken.
 func (s *scanner) next(i int, shut byte) (next int, more bool) {
+	if i+1 < len(s.text) && s.text[i] == ',' && s.text[i+1] > ' ' {
+		return i + 1, true
+	}
+	return s.nextSpaced(i, shut)
+}
+
+func (s *scanner) nextSpaced(i int, shut byte) (next int, more bool) {
 	i = s.space(i)
 	switch s.at(i) {
 	case ',':
@@ -163,6 +170,13 @@ func (s *scanner) name(i int) (end int, plain bool) {
 
 // colon goes from the end of a name to the value.
 func (s *scanner) colon(i int) int {
+	if i+1 < len(s.text) && s.text[i] == ':' && s.text[i+1] > ' ' {
+		return i + 1
+	}
+	return s.colonSpaced(i)
+}
+
+func (s *scanner) colonSpaced(i int) int {
 	if i = s.space(i); s.at(i) != ':' {
 		return s.fail(i, reasonMalformed)
 	}
@@ -199,10 +213,27 @@ func (s *scanner) number(i int) int {
 }
 
 func (s *scanner) digits(i int) int {
+	if i+8 <= len(s.text) && digitsOnly(word(s.text[i:])) {
+		i += 8
+	}
 	for i < len(s.text) && s.text[i]-'0' <= 9 {
 		i++
 	}
 	return i
+}
+
+// digitsOnly reports whether each byte of w is a digit.
+func digitsOnly(w uint64) bool {
+	const high = 0xf0 * each
+	return w&high|(w+6*each)&high>>4 == 0x33*each
+}
+
+// eightDigits returns the number that eight digits are: pairs, then fours, then
+// all of them at once.
+func eightDigits(w uint64) uint64 {
+	w = (w & (0x0f * each)) * (1 + 10<<8) >> 8 & (0x00ff00ff00ff00ff)
+	w = w * (1 + 100<<16) >> 16 & 0x0000ffff0000ffff
+	return w * (1 + 10000<<32) >> 32
 }
 
 // quoted reads the string whose quotation mark is at i: UTF-8, no control
@@ -259,10 +290,10 @@ const (
 // not ASCII: a quotation mark, a backslash, a control character, a byte of
 // something longer. Its top bit is the lowest bit of what is returned.
 func special(w uint64) uint64 {
-	// w-n has the top bit of each byte that is below n, if that was not set
-	// before. A borrow spoils only bytes above one that is found.
-	q, b := w^quote, w^slash
-	return (w | (w-blank)&^w | (q-each)&^q | (b-each)&^b) & tops
+	// Of a byte below 0x80, less n has the top bit if it is below n. A borrow
+	// spoils only bytes above one that is found, and so does a byte of 0x80 or
+	// more, which is found for what it is.
+	return (w | (w - blank) | ((w ^ quote) - each) | ((w ^ slash) - each)) & tops
 }
 
 // word returns the first eight bytes of t.

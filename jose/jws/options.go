@@ -47,9 +47,18 @@ type Options struct {
 // unprotected header; a payload with "b64" false in it is printable ASCII without
 // a dot.
 func (o Options) Verify(keys jwk.Source, token string) (*Message, error) {
-	m, err := o.verifyPlain(keys, token)
+	// A caller that only copies the Message needs no memory for it: this is inlined.
+	return o.verify(new(Message), keys, token)
+}
+
+// verify is Verify with memory for the Message.
+func (o *Options) verify(m *Message, keys jwk.Source, token string) (*Message, error) {
+	err := o.verifyPlain(m, keys, token)
+	if err == nil {
+		return m, nil
+	}
 	if err != ErrCritical || len(o.Critical) == 0 && !o.Unencoded {
-		return m, err
+		return nil, err
 	}
 	e, payload, err := o.parseCompact(token)
 	if err != nil {
@@ -59,7 +68,7 @@ func (o Options) Verify(keys jwk.Source, token string) (*Message, error) {
 	if err := d.decode(payload, checkCompactPayload); err != nil {
 		return nil, err
 	}
-	return d.verifyAny(o, keys)
+	return d.verifyAny(*o, keys)
 }
 
 // MaxLarge is the longest token, in bytes, to which Options.MaxToken can raise the

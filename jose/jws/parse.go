@@ -59,9 +59,10 @@ func split(token string) (header, payload, signature string, err error) {
 	switch {
 	case !ok:
 		return "", "", "", errSegments
-	case strings.Count(signature, ".") == 2:
-		return "", "", "", ErrEncrypted // RFC 7516, Section 9
-	case strings.Contains(signature, "."):
+	case strings.IndexByte(signature, '.') >= 0:
+		if strings.Count(signature, ".") == 2 {
+			return "", "", "", ErrEncrypted // RFC 7516, Section 9
+		}
 		return "", "", "", errSegments
 	case signature == "":
 		return "", "", "", errNoSignature

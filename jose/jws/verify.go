@@ -29,44 +29,45 @@ type Message struct {
 // returns, such as [jwk.ErrUnknownKey]; [jwk.ErrAlgorithm] when the key is for
 // another algorithm than "alg"; [jwk.ErrSignature].
 func Verify(keys jwk.Source, token string) (*Message, error) {
-	return new(Options).verifyPlain(keys, token)
+	return Options{}.Verify(keys, token)
 }
 
 // verifyPlain verifies a compact token that has no extension. It is Parse and
 // [Unverified.Verify] without the memory for what lies between.
-func (o *Options) verifyPlain(keys jwk.Source, token string) (*Message, error) {
+func (o *Options) verifyPlain(m *Message, keys jwk.Source, token string) error {
 	if !o.fits(token) {
-		return nil, ErrTooLarge
+		return ErrTooLarge
 	}
 	header, payload, signature, err := split(token)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h, known, err := lookupHeader(header)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b := buffers.Get().(*buffer)
 	defer b.release()
 	if !b.decode(payload, signature) {
-		return nil, errEncoding
+		return errEncoding
 	}
 	if !o.allows(h.Algorithm) {
-		return nil, jwk.ErrAlgorithm
+		return jwk.ErrAlgorithm
 	}
 	key, err := findKey(keys, *h)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	input := token[:len(header)+1+len(payload)]
 	b.input = append(b.input[:0], input...)
 	if err := key.Verify(b.input, b.signature); err != nil {
-		return nil, err
+		return err
 	}
 	if !known {
 		rememberHeader(header, h)
 	}
-	return &Message{header: h, key: key, input: input, text: string(b.payload)}, nil
+	*m = Message{header: h, key: key, input: input, text: string(b.payload)}
+	return nil
 }
 
 // Verify checks the signature as the function [Verify] does.

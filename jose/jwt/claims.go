@@ -74,18 +74,18 @@ func (c *claimSet) value(name string) jsontext.Value {
 
 // claimNames are the claims that Verify looks at, and the constants their places.
 var (
-	claimNames    = [...]string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "tenant"}
+	claimNames    = [...]string{"jti", "iss", "sub", "aud", "iat", "nbf", "exp", "tenant"} // as Sign writes them
 	namesOfClaims = wire.NewNames(claimNames[:]...)
 )
 
 const (
-	iss = iota
+	jti = iota
+	iss
 	sub
 	aud
-	exp
-	nbf
 	iat
-	jti
+	nbf
+	exp
 	tenant
 )
 

@@ -41,7 +41,8 @@ func SignNested(key *jwk.Key, typ string, c Claims, extra any, to *jwe.Encrypter
 //
 // Errors are those of [jwe.Decrypt] and of [Verify].
 func VerifyNested[T any](p Policy, keys jwk.Source, dp jwe.Policy, decrypt jwk.Source, token string) (*Token[T], error) {
-	if _, err := p.check(keys); err != nil {
+	checked := p // Verify fills in the defaults of p itself
+	if err := checked.check(keys); err != nil {
 		return nil, err
 	}
 	if decrypt == nil {

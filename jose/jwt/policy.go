@@ -39,50 +39,69 @@ type Policy struct {
 	kind *kind // that of Profile; set by check
 }
 
-// check returns the policy with its defaults filled in.
-func (p Policy) check(keys jwk.Source) (Policy, error) {
+// check refuses a policy that cannot be applied, and fills in the defaults of any
+// other, once.
+func (p *Policy) check(keys jwk.Source) error {
 	p.kind = &anyKind
 	if p.Profile != nil {
 		if p.Type != "" {
-			return p, &PolicyError{"Type", "is given beside Profile"}
+			return &PolicyError{"Type", "is given beside Profile"}
 		}
 		p.kind = p.Profile.row()
 		p.Type = p.kind.typ
-		if err := p.Profile.settle(p); err != nil {
-			return p, err
+		if err := p.Profile.settle(*p); err != nil {
+			return err
 		}
 	}
-	for _, f := range []struct {
-		name, value string
-		skip, free  bool
-	}{
-		{"Issuer", p.Issuer, p.InsecureSkipIssuer, p.kind.anybody},
-		{"Audience", p.Audience, p.InsecureSkipAudience, p.kind.anybody},
-		{"Type", p.Type, p.InsecureSkipType, false},
-	} {
-		if f.value == "" && !f.skip && !f.free {
-			return p, &PolicyError{f.name, "is required"}
-		}
-		if f.value != "" && f.skip {
-			return p, &PolicyError{f.name, "is given and skipped"}
-		}
+	if err := p.checkNames(); err != nil {
+		return err
 	}
 	switch {
 	case p.Now == nil:
-		return p, &PolicyError{"Now", "is required"}
+		return &PolicyError{"Now", "is required"}
 	case keys == nil:
-		return p, &PolicyError{"keys", "are required"}
+		return &PolicyError{"keys", "are required"}
 	case p.Algorithms != nil && len(p.Algorithms) == 0:
-		return p, &PolicyError{"Algorithms", "allows none; nil allows the key's"}
+		return &PolicyError{"Algorithms", "allows none; nil allows the key's"}
 	case p.Leeway < 0 && p.Leeway != NoLeeway:
-		return p, &PolicyError{"Leeway", "is negative"}
+		return &PolicyError{"Leeway", "is negative"}
 	case p.Leeway > MaxLeeway:
-		return p, &PolicyError{"Leeway", "is above 10 minutes"}
+		return &PolicyError{"Leeway", "is above 10 minutes"}
 	case p.MaxLife < 0:
-		return p, &PolicyError{"MaxLife", "is negative"}
+		return &PolicyError{"MaxLife", "is negative"}
 	case p.MaxToken < 0 || p.MaxToken > cmp.Or(p.kind.largest, jws.MaxToken):
-		return p, &PolicyError{"MaxToken", "is negative or above jws.MaxToken"}
+		return &PolicyError{"MaxToken", "is negative or above jws.MaxToken"}
 	}
+	p.fill()
+	return nil
+}
+
+// checkNames wants each of issuer, audience and type to be either given or waived.
+func (p *Policy) checkNames() error {
+	switch {
+	case p.Issuer == "" && !p.InsecureSkipIssuer && !p.kind.anybody:
+		return &PolicyError{"Issuer", isRequired}
+	case p.Issuer != "" && p.InsecureSkipIssuer:
+		return &PolicyError{"Issuer", isSkipped}
+	case p.Audience == "" && !p.InsecureSkipAudience && !p.kind.anybody:
+		return &PolicyError{"Audience", isRequired}
+	case p.Audience != "" && p.InsecureSkipAudience:
+		return &PolicyError{"Audience", isSkipped}
+	case p.Type == "" && !p.InsecureSkipType:
+		return &PolicyError{"Type", isRequired}
+	case p.Type != "" && p.InsecureSkipType:
+		return &PolicyError{"Type", isSkipped}
+	}
+	return nil
+}
+
+const (
+	isRequired = "is required"
+	isSkipped  = "is given and skipped"
+)
+
+// fill puts in the defaults.
+func (p *Policy) fill() {
 	switch p.Leeway {
 	case 0:
 		p.Leeway = DefaultLeeway
@@ -95,12 +114,11 @@ func (p Policy) check(keys jwk.Source) (Policy, error) {
 	if p.MaxToken == 0 {
 		p.MaxToken = cmp.Or(p.kind.largest, jws.MaxToken)
 	}
-	return p, nil
 }
 
 // checkScope is everything in a signed token that does not change with time, but
 // for what its profile wants.
-func (p *Policy) checkScope(h jws.Header, c *claimSet) error {
+func (p *Policy) checkScope(h *jws.Header, c *claimSet) error {
 	switch {
 	case p.Type != "" && h.Type == "" && !p.kind.untyped:
 		return &ClaimError{"typ", missing}
@@ -121,14 +139,14 @@ func (p *Policy) checkScope(h jws.Header, c *claimSet) error {
 }
 
 // checkProfile asks for what marks a token of the profile.
-func (p *Policy) checkProfile(h jws.Header, c *claimSet, now time.Time) error {
+func (p *Policy) checkProfile(h *jws.Header, c *claimSet, now time.Time) error {
 	if p.Profile == nil {
 		return nil
 	}
 	if err := p.kind.check(c); err != nil {
 		return err
 	}
-	return p.Profile.check(*p, h, c, now)
+	return p.Profile.check(*p, *h, c, now)
 }
 
 // checkBegun refuses tokens from the future and tokens that live too long.

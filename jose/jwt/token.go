@@ -23,7 +23,7 @@ type Token[T any] struct {
 
 // A verified is what tokens of every T share.
 type verified struct {
-	message *jws.Message
+	message jws.Message
 	claimSet
 }
 
@@ -35,7 +35,7 @@ type bound[T any] struct {
 
 // Claims returns the claims read as a T.
 func (t *Token[T]) Claims() T {
-	_ = t.v.message // not for a zero Token
+	_ = t.v.hasIssuer // not for a zero Token
 	return t.claims
 }
 

@@ -24,12 +24,11 @@ func errClaimsType[T any]() error {
 // what keys.Find returns, such as [jwk.ErrUnknownKey]; [jwk.ErrSignature];
 // [*ClaimError]; [*LimitError]; [*NotYetError]; [*ExpiredError].
 func Verify[T any](p Policy, keys jwk.Source, token string) (*Token[T], error) {
-	p, err := p.check(keys)
-	if err != nil {
+	if err := p.check(keys); err != nil {
 		return nil, err
 	}
-	message, err := p.verify(keys, token)
-	if err != nil {
+	var message jws.Message
+	if err := p.verify(&message, keys, token); err != nil {
 		return nil, err
 	}
 	now := p.Now()
@@ -52,11 +51,16 @@ func Verify[T any](p Policy, keys jwk.Source, token string) (*Token[T], error) {
 }
 
 // verify checks all that is not about claims.
-func (p *Policy) verify(keys jwk.Source, token string) (*jws.Message, error) {
+func (p *Policy) verify(m *jws.Message, keys jwk.Source, token string) error {
 	if len(token) > p.MaxToken {
-		return nil, jws.ErrTooLarge
+		return jws.ErrTooLarge
 	}
-	return jws.Options{Algorithms: p.Algorithms, MaxToken: p.MaxToken}.Verify(keys, token)
+	verified, err := jws.Options{Algorithms: p.Algorithms, MaxToken: p.MaxToken}.Verify(keys, token)
+	if err != nil {
+		return err
+	}
+	*m = *verified
+	return nil
 }
 
 // check reads the claims, by means of o, and checks them but for the expiry.
@@ -68,14 +72,14 @@ func (v *verified) check(p *Policy, now time.Time, o *wire.Object) error {
 	if err := c.read(o); err != nil {
 		return err
 	}
-	if err := p.checkScope(h, c); err != nil {
+	if err := p.checkScope(&h, c); err != nil {
 		return err
 	}
-	if err := checkLimits(v.message, c); err != nil {
+	if err := checkLimits(&v.message, c); err != nil {
 		return err
 	}
 	if err := p.checkBegun(c, now); err != nil {
 		return err
 	}
-	return p.checkProfile(h, c, now)
+	return p.checkProfile(&h, c, now)
 }
