@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/counterfoil/counterfoil/oauth"
@@ -56,4 +57,26 @@ func TestThreat106CookieByItsExactName(t *testing.T) {
 			t.Errorf("%q: %q, %d; want %q, %d", c.headers, value, n, c.value, c.n)
 		}
 	}
+}
+
+func FuzzParseBearer(f *testing.F) {
+	f.Add("Bearer abc")
+	f.Add("bEARER  abc")
+	f.Add("Bearer a,b")
+	f.Fuzz(func(t *testing.T, value string) {
+		token, err := oauth.ParseBearer([]string{value})
+		if (token == "") == (err == nil) {
+			t.Fatalf("%q: %q, %v", value, token, err)
+		}
+		if err != nil {
+			return
+		}
+		scheme, rest, ok := strings.Cut(value, " ")
+		if !ok || !strings.EqualFold(scheme, "bearer") || rest != token || strings.ContainsAny(token, " \t,") {
+			t.Fatalf("%q: %q", value, token)
+		}
+		if _, err := oauth.ParseBearer([]string{value, value}); !errors.Is(err, oauth.ErrManyTimes) {
+			t.Fatalf("twice: %v", err)
+		}
+	})
 }

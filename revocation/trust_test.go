@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
@@ -64,6 +65,34 @@ func TestTrustRoundTrip(t *testing.T) {
 	if _, err := revocation.OpenTrust(nil, issuer, token); !errors.Is(err, revocation.ErrFeedKey) {
 		t.Errorf("without a root: %v", err)
 	}
+}
+
+// FuzzOpenTrust signs whatever statement it is given: what is believed may also be
+// signed.
+func FuzzOpenTrust(f *testing.F) {
+	r := newRootedIssuer(f)
+	u, err := jws.Parse(r.sign(f, func(*revocation.Trust) {}))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(u.UnverifiedPayload()))
+	f.Add("{}")
+	f.Fuzz(func(t *testing.T, payload string) {
+		token, err := jws.Sign(r.root, jws.Header{Type: revocation.TrustType}, []byte(payload))
+		if err != nil {
+			return
+		}
+		trust, err := revocation.OpenTrust(r.rootPublic, issuer, token)
+		if err != nil {
+			if trust != nil {
+				t.Fatal("a statement beside an error")
+			}
+			return
+		}
+		if _, err := trust.Sign(r.root); err != nil || trust.Issuer != issuer {
+			t.Fatalf("believed what may not be signed: %v", err)
+		}
+	})
 }
 
 func TestTrustRules(t *testing.T) {

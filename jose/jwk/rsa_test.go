@@ -5,8 +5,12 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
 	"encoding/hex"
+	"hash"
 	"math/big"
 	"testing"
 	"time"
@@ -168,6 +172,49 @@ func TestThreat114PSSSaltLength(t *testing.T) {
 	}
 	if err := rsa.VerifyPSS(&priv.PublicKey, crypto.SHA256, sum[:], mustSign(t, k, input), &rsa.PSSOptions{SaltLength: 32}); err != nil {
 		t.Errorf("what we sign: %v", err)
+	}
+}
+
+// maskedPSS signs sum by EMSA-PSS (RFC 8017, Section 9.1.1), the mask generated with
+// another hash than the message was: crypto/rsa knows no such signature.
+func maskedPSS(t *testing.T, priv *rsa.PrivateKey, sum []byte, mask func() hash.Hash) []byte {
+	t.Helper()
+	salt := bytes.Repeat([]byte{5}, len(sum))
+	h := sha256.New()
+	h.Write(make([]byte, 8))
+	h.Write(sum)
+	h.Write(salt)
+	digest := h.Sum(nil)
+	encoded := make([]byte, priv.Size())
+	db := encoded[:len(encoded)-len(digest)-1]
+	db[len(db)-len(salt)-1] = 1
+	copy(db[len(db)-len(salt):], salt)
+	for i, counter := 0, uint32(0); i < len(db); counter++ { // MGF1, RFC 8017, Appendix B.2.1
+		m := mask()
+		m.Write(digest)
+		binary.Write(m, binary.BigEndian, counter)
+		for _, b := range m.Sum(nil) {
+			if i < len(db) {
+				db[i] ^= b
+				i++
+			}
+		}
+	}
+	db[0] &= 0x7f
+	copy(encoded[len(db):], digest)
+	encoded[len(encoded)-1] = 0xbc
+	n := new(big.Int).SetBytes(encoded)
+	return n.Exp(n, priv.D, priv.N).FillBytes(make([]byte, priv.Size()))
+}
+
+// RFC 7518, Section 3.5: the mask generation function uses the hash of the message.
+func TestThreat114PSSMaskHash(t *testing.T) {
+	k := accept(t, rsaJWK().with("alg", "PS256"))
+	sum := sha256.Sum256(input)
+	for name, mask := range map[string]func() hash.Hash{"SHA-256": sha256.New, "SHA-1": sha1.New, "SHA-384": sha512.New384, "SHA-512": sha512.New} {
+		if err := k.Verify(input, maskedPSS(t, rsaKey(t), sum[:], mask)); (err == nil) != (name == "SHA-256") {
+			t.Errorf("mask with %s: %v", name, err)
+		}
 	}
 }
 

@@ -76,3 +76,29 @@ func checkMAC(t *testing.T, key *jwk.Key, u *jws.Unverified) {
 		t.Fatalf("verified with another MAC: %v", err)
 	}
 }
+
+// FuzzHeader signs whatever header it is given: what a verifier makes of it is what
+// the ordinary decoder reads, at first and when it is remembered.
+func FuzzHeader(f *testing.F) {
+	key := fuzzKey(f)
+	for _, header := range []string{
+		hello, `{"alg":"HS256"}`, `{"alg":"HS256","typ":"JWT","x":[{"y":null}]}`, `{"\u0061lg":"HS256","kid":"\u0048S256"}`,
+		`{"alg":"none","alg":"HS256"}`, `{"ALG":"none","alg":"HS256"}`, `{"alg":"HS256","crit":["x"],"x":1}`, `{"alg":"HS256","enc":"A256GCM"}`,
+	} {
+		f.Add(header)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		token := craft(t, key, header, "payload")
+		m, err := jws.Verify(key, token)
+		if err != nil {
+			return
+		}
+		again := accept(t, key, token)
+		for _, m := range []*jws.Message{m, again} {
+			checkHeader(t, wire.Encode([]byte(header)), m.Header())
+			if m.Header().Algorithm != jwk.HS256 || m.PayloadString() != "payload" {
+				t.Fatalf("%s: %q", header, m.PayloadString())
+			}
+		}
+	})
+}

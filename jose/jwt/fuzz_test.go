@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/jose/jwe"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 )
@@ -61,6 +62,38 @@ func FuzzVerifyUnsigned(f *testing.F) {
 			t.Fatalf("%q: %v", token, err)
 		}
 		jwt.ParseUnverified(token)
+	})
+}
+
+// FuzzVerifyNested encrypts whatever it is given: without a signature nothing comes
+// out of it.
+func FuzzVerifyNested(f *testing.F) {
+	key, err := jwk.Generate(jwk.Params{Algorithm: jwk.HS256, KeyID: "k"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	recipient, err := jwk.Generate(jwk.Params{Algorithm: jwk.Dir, Encryption: jwe.A256GCM})
+	if err != nil {
+		f.Fatal(err)
+	}
+	p := jwe.Policy{Algorithm: jwk.Dir, Encryption: jwe.A256GCM}
+	f.Add("JWT", "eyJhbGciOiJIUzI1NiJ9.e30.AAAA")
+	f.Add("jwt", good().String())
+	f.Add("application/jwt", "....")
+	f.Fuzz(func(t *testing.T, cty, content string) {
+		e, err := jwe.NewEncrypter(recipient, jwe.A256GCM, jwe.Header{ContentType: cty})
+		if err != nil {
+			return
+		}
+		token, err := e.Encrypt([]byte(content))
+		if err != nil {
+			return
+		}
+		var policyError *jwt.PolicyError
+		tok, err := jwt.VerifyNested[none](policy(), key, p, recipient, token)
+		if tok != nil || err == nil || errors.As(err, &policyError) || errors.Is(err, jwe.ErrDecrypt) {
+			t.Fatalf("%q: %v", content, err)
+		}
 	})
 }
 
