@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -25,20 +26,32 @@ func checkEnc(enc jwk.Encryption) error {
 }
 
 // contentEncryption is what the flag says, or what the key leaves no choice about.
-func contentEncryption(key *jwk.Key, enc, flag string) (jwk.Encryption, error) {
-	if key.Algorithm().Integrated() {
-		if enc != "" {
-			return "", misuse("%s has its own content encryption: leave --%s out", key.Algorithm(), flag)
-		}
+func contentEncryption(key *jwk.Key, enc jwk.Encryption, flag string) (jwk.Encryption, error) {
+	switch {
+	case key.Algorithm().Integrated() && enc != "":
+		return "", misuse("%s has its own content encryption: leave --%s out", key.Algorithm(), flag)
+	case key.Algorithm().Integrated():
 		return "", nil
-	}
-	if enc == "" && key.Encryption() == "" {
+	case enc == "" && key.Encryption() == "":
 		return "", hinted(misuse("--%s is required: how the content is encrypted", flag), "--"+flag+" A256GCM")
-	}
-	if enc == "" {
+	case enc == "":
 		return key.Encryption(), nil
 	}
-	return jwk.Encryption(enc), checkEnc(jwk.Encryption(enc))
+	if err := checkEnc(enc); err != nil {
+		return "", err
+	}
+	return enc, checkDirect(key, enc, flag)
+}
+
+// checkDirect refuses a key for dir that is too long or too short for enc, by trying.
+func checkDirect(key *jwk.Key, enc jwk.Encryption, flag string) error {
+	if key.Algorithm() != jwk.Dir {
+		return nil
+	}
+	if _, err := key.Seal(enc, nil, nil, nil); errors.Is(err, jwk.ErrUnsupported) {
+		return misuse("this key for dir is not for --%s %s: it has another length, or says another", flag, enc)
+	}
+	return nil
 }
 
 // readRecipient reads the key of somebody to encrypt for: a JWK, or the one key in

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -95,7 +96,7 @@ func (a *app) readDecryption(ctx context.Context, d decryption) (jwk.Source, jwe
 			return nil, p, misuse("%s holds a public key, and to decrypt takes the private one", d.key)
 		}
 		p.Algorithm = key.Algorithm()
-		p.Encryption, err = contentEncryption(key, d.enc, d.prefix+"enc")
+		p.Encryption, err = contentEncryption(key, p.Encryption, d.prefix+"enc")
 		return key, p, err
 	}
 	if d.alg == "" {
@@ -113,14 +114,18 @@ func (d *decryption) explain(err error, token []byte) error {
 	switch {
 	case errors.Is(err, jwe.ErrCompressed):
 		return hinted(err, "--allow-zip reads it; the length of what is compressed tells about its content")
+	case errors.Is(err, jwe.ErrIterations) && says.Iterations > 0:
+		return hinted(fmt.Errorf("%w: it wants %d", err, says.Iterations), "--pbes2-iterations allows so many; they cost time, so only for a message that you expect")
 	case errors.Is(err, jwe.ErrIterations):
-		return hinted(fmt.Errorf("%w%s", err, says.iterations()), "--pbes2-iterations N allows N of them, each for every try; only for a message that you expect")
-	case errors.Is(err, jwe.ErrAlgorithm), errors.Is(err, jwe.ErrEncryption):
-		return hinted(err, says.algorithms(d.prefix))
+		return hinted(err, "--pbes2-iterations allows them; they cost time, so only for a message that you expect")
+	case errors.Is(err, jwe.ErrAlgorithm) && says.Algorithm != "":
+		return hinted(fmt.Errorf("%w: the message has alg %q", err, says.Algorithm), "take a key for that, if that is what was agreed")
+	case errors.Is(err, jwe.ErrEncryption) && says.Encryption.KeySize() > 0:
+		return hinted(fmt.Errorf("%w: the message has %s", err, says.Encryption), fmt.Sprintf("--%senc %s, if that is what was agreed", d.prefix, says.Encryption))
 	case errors.Is(err, jwk.ErrUnknownKey):
 		return errors.New("none of the keys is the one that the message names")
-	case errors.Is(err, jwe.ErrMalformed) && d.prefix != "":
-		return hinted(err, "if the token is signed and not encrypted, leave --decrypt-key out")
+	case bytes.Count(token, []byte(".")) == 2 && !isJSON(token):
+		return hinted(errors.New("this is signed and not encrypted"), d.forSigned())
 	}
 	if e := jwt.Explain(err); e.Hint != "" {
 		return hinted(err, e.Hint)
@@ -128,11 +133,19 @@ func (d *decryption) explain(err error, token []byte) error {
 	return err
 }
 
+// forSigned says what to type for a token that is not encrypted.
+func (d *decryption) forSigned() string {
+	if d.prefix == "" {
+		return "counterfoil jws verify, or jwt verify"
+	}
+	return "leave --" + d.prefix + "key out"
+}
+
 // saying is what a JWE says of itself in its protected header.
 type saying struct {
-	Algorithm  string `json:"alg"`
-	Encryption string `json:"enc"`
-	Iterations int    `json:"p2c"`
+	Algorithm  jwk.Algorithm  `json:"alg"`
+	Encryption jwe.Encryption `json:"enc"`
+	Iterations int            `json:"p2c"`
 }
 
 func headerSays(token []byte) (s saying) {
@@ -140,18 +153,4 @@ func headerSays(token []byte) (s saying) {
 		return saying{}
 	}
 	return s
-}
-
-func (s saying) iterations() string {
-	if s.Iterations == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (it asks for %d)", s.Iterations)
-}
-
-func (s saying) algorithms(prefix string) string {
-	if s.Algorithm == "" {
-		return fmt.Sprintf("compare --%salg and --%senc with what was agreed", prefix, prefix)
-	}
-	return fmt.Sprintf("the message says alg %q and enc %q; if that is what was agreed, take the key for it, and --%senc", s.Algorithm, s.Encryption, prefix)
 }

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/counterfoil/counterfoil/jose/jwe"
-	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
 // An encryption is what jwe encrypt was asked for.
@@ -86,7 +84,7 @@ func (a *app) encrypters(cmd *cobra.Command, e encryption) ([]*jwe.Encrypter, er
 		if err != nil {
 			return nil, err
 		}
-		enc, err := contentEncryption(key, e.enc, "enc")
+		enc, err := contentEncryption(key, jwe.Encryption(e.enc), "enc")
 		if err != nil {
 			return nil, err
 		}
@@ -94,18 +92,10 @@ func (a *app) encrypters(cmd *cobra.Command, e encryption) ([]*jwe.Encrypter, er
 			return nil, misuse("a key for %s has its message to itself: the content key follows from it", key.Algorithm())
 		}
 		if list[i], err = jwe.NewEncrypter(key, enc, jwe.Header{ContentType: e.cty}); err != nil {
-			return nil, explainEncrypter(err, key.Algorithm(), enc)
+			return nil, err
 		}
 	}
 	return list, nil
-}
-
-// explainEncrypter speaks of keys for dir, which fit some content encryptions only.
-func explainEncrypter(err error, alg jwk.Algorithm, enc jwe.Encryption) error {
-	if errors.Is(err, jwe.ErrEncryption) || errors.Is(err, jwk.ErrUnsupported) {
-		return misuse("this key for %s does not go with --enc %s", alg, enc)
-	}
-	return err
 }
 
 func (e encryption) encrypt(plaintext []byte, recipients []*jwe.Encrypter) ([]byte, error) {

@@ -149,6 +149,8 @@ func (c *conversion) explain(err error) error {
 		return err
 	case errors.Is(err, jwk.ErrAlgorithm) && c.alg != "":
 		return misuse("the key in this file is not one for %q", c.alg)
+	case errors.Is(err, jwk.ErrWeakKey) && c.secret:
+		return hinted(err, "counterfoil jwk generate --alg "+c.alg+" makes one that is long enough")
 	case errors.Is(err, jwk.ErrMalformed):
 		return hinted(err, "one key and nothing around it: openssl pkey -in FILE, or openssl x509 -in FILE, writes that")
 	}

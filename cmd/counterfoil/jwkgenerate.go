@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,7 +37,7 @@ To encrypt:
 				return err
 			}
 			key, err := jwk.Generate(p)
-			if errors.Is(err, jwk.ErrUnsupported) && crv == "" && enc == "" {
+			if errors.Is(err, jwk.ErrUnsupported) {
 				return noAlgorithm(alg)
 			}
 			if err != nil {
@@ -48,21 +49,26 @@ To encrypt:
 	flags := cmd.Flags()
 	flags.StringVar(&alg, "alg", "", "algorithm (required)")
 	flags.StringVar(&kid, "kid", "", "key id (default: thumbprint, or random for a symmetric key)")
-	flags.StringVar(&crv, "crv", "", "curve of ECDH-ES: P-256, P-384, P-521 or X25519 (default P-256)")
-	flags.StringVar(&enc, "enc", "", "the one content encryption that a key for dir is for")
+	flags.StringVar(&crv, "crv", "", "curve of ECDH-ES: "+strings.Join(agreementCurves, ", ")+" (default P-256)")
+	flags.StringVar(&enc, "enc", "", "content encryption for which a key for dir is long enough")
 	flags.StringVarP(&out, "out", "o", "-", "new `FILE` with mode 0600, or - for stdout")
 	return cmd
 }
+
+// agreementCurves are those of ECDH-ES.
+var agreementCurves = []string{"P-256", "P-384", "P-521", "X25519"}
 
 // checkGenerate refuses what would be without effect, or too vague.
 func checkGenerate(p jwk.Params) error {
 	switch {
 	case p.Curve != "" && !strings.HasPrefix(string(p.Algorithm), string(jwk.ECDHES)):
 		return misuse("--crv is for ECDH-ES: %s has no choice of curves", p.Algorithm)
+	case p.Curve != "" && !slices.Contains(agreementCurves, p.Curve):
+		return misuse("--crv is one of %s", strings.Join(agreementCurves, ", "))
 	case p.Encryption != "" && p.Algorithm != jwk.Dir:
 		return misuse("--enc is for dir: a key for %s goes with every content encryption", p.Algorithm)
 	case p.Encryption == "" && p.Algorithm == jwk.Dir:
-		return hinted(misuse("a key for dir has the length that its content encryption takes: --enc is required"), "--enc A256GCM")
+		return hinted(misuse("a key for dir is as long as its content encryption takes it: --enc is required"), "--enc A256GCM")
 	case p.Encryption != "":
 		return checkEnc(p.Encryption)
 	}

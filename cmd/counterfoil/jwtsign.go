@@ -119,12 +119,11 @@ func (a *app) sealer(cmd *cobra.Command, f sealFlags) (*jwe.Encrypter, error) {
 	if err != nil {
 		return nil, err
 	}
-	enc, err := contentEncryption(key, f.enc, "enc")
+	enc, err := contentEncryption(key, jwe.Encryption(f.enc), "enc")
 	if err != nil {
 		return nil, err
 	}
-	to, err := jwe.NewEncrypter(key, enc, jwe.Header{ContentType: defaultType})
-	return to, explainEncrypter(err, key.Algorithm(), enc)
+	return jwe.NewEncrypter(key, enc, jwe.Header{ContentType: defaultType})
 }
 
 // A signHeader is what flags put into the header of a token.
@@ -146,6 +145,9 @@ func (f *signHeader) of(key *jwk.Key) (jws.Header, error) {
 	x5t, x5tS256 := key.CertificateThumbprints()
 	if f.x5t && x5tS256 == "" || f.x5c && key.Certificates() == nil {
 		return h, hinted(misuse("the key has no certificates"), "counterfoil jwk convert --to jwk --certificates CHAIN.pem gives it some")
+	}
+	if f.typ == "" {
+		return h, hinted(misuse("a token without a type can be taken for another kind"), "--typ JWT")
 	}
 	if f.jku != "" && !strings.HasPrefix(f.jku, "https://") {
 		return h, misuse("--jku is an https URL")

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"github.com/counterfoil/counterfoil/jose/jwe"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/jose/jwt"
@@ -94,7 +95,14 @@ func (a *app) verifyJWT(ctx context.Context, v *verification, token string) (*jw
 		return nil, err
 	}
 	tok, err := jwt.VerifyNested[jsontext.Value](v.policy, keys, policy, decrypt, token)
-	return tok, v.explain(err, token)
+	if err == nil {
+		return tok, nil
+	}
+	inside, sealed := jwe.Decrypt(decrypt, policy, token)
+	if sealed != nil {
+		return nil, v.decrypt.explain(sealed, []byte(token))
+	}
+	return nil, v.explain(err, string(inside))
 }
 
 func (a *app) parseTime(s string) (time.Time, error) {
@@ -127,10 +135,8 @@ func (v *verification) explain(err error, token string) error {
 	switch e := jwt.Explain(err); {
 	case e.Stage == jwt.StagePolicy:
 		return &misuseError{err}
-	case e.Reason == jwt.ReasonEncrypted && v.decrypt.key == "":
-		return hinted(err, "--decrypt-key FILE --decrypt-enc A256GCM opens it first")
 	case e.Reason == jwt.ReasonEncrypted:
-		return err
+		return hinted(err, "--decrypt-key FILE --decrypt-enc A256GCM opens it first")
 	case e.Claim == "typ":
 		return hinted(err, "say which type you want with --typ, such as --typ at+jwt for an access token")
 	case e.Hint != "" && (e.Stage == jwt.StageForm || e.Stage == jwt.StageClaims || e.Stage == jwt.StageLimits):

@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 		Deadline:            time.Now().Add(2 * time.Minute), // for a server that should have refused to start
 		Setup:               withDaemons,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "mode": mode, "sub": sub,
+			"exits": exits, "mode": mode, "sub": sub, "join": join, "jwks": jwks,
 			"serve": runServe, "terminate": terminate, "address": address,
 			"logged": logged, "limit": limit, "unlogged": unlogged, "ask": ask, "asksocket": askSocket,
 			"background": background, "finish": finish,

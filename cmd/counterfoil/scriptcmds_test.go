@@ -1,7 +1,10 @@
 package main
 
 import (
+	"encoding/pem"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -59,4 +62,36 @@ func sub(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s does not hold %s", args[0], strings.TrimSpace(args[1]))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(changed), 0o600))
+}
+
+// join makes a key set of files with one key each: join set.json a.json b.json
+func join(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: join SET KEY...")
+	}
+	var keys []string
+	for _, name := range args[1:] {
+		keys = append(keys, ts.ReadFile(name))
+	}
+	set := `{"keys":[` + strings.Join(keys, ",") + `]}`
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(set), 0o600))
+}
+
+// jwks serves a file over TLS until the script ends, at the URL $JWKS:
+//
+//	jwks set.json
+func jwks(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: jwks FILE")
+	}
+	set := ts.ReadFile(args[0])
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/jwk-set+json")
+		w.Write([]byte(set))
+	}))
+	ts.Defer(srv.Close)
+	root := ts.MkAbs("root.pem")
+	ts.Check(os.WriteFile(root, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
+	ts.Setenv("SSL_CERT_FILE", root)
+	ts.Setenv("JWKS", srv.URL)
 }
