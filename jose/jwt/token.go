@@ -1,6 +1,8 @@
 package jwt
 
 import (
+	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -32,6 +34,10 @@ type bound[T any] struct {
 	Token[T]
 	verified verified
 }
+
+// Format implements [fmt.Formatter]: no verb prints the token, whose signature is
+// still good.
+func (t Token[T]) Format(s fmt.State, _ rune) { io.WriteString(s, "jwt.Token") }
 
 // Claims returns the claims read as a T.
 func (t *Token[T]) Claims() T {
