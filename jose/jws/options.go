@@ -46,29 +46,35 @@ type Options struct {
 // Verify is the function [Verify] with options. The compact serialization has no
 // unprotected header; a payload with "b64" false in it is printable ASCII without
 // a dot.
-func (o Options) Verify(keys jwk.Source, token string) (*Message, error) {
-	// A caller that only copies the Message needs no memory for it: this is inlined.
-	return o.verify(new(Message), keys, token)
+func (o Options) Verify(keys jwk.Source, token string) (m *Message, err error) {
+	// Short enough to be inlined: a caller who only copies the Message, as package
+	// jwt does, needs no memory for it, and nobody does for a refusal.
+	verified, err := o.verify(keys, token)
+	if err == nil {
+		m = new(Message)
+		*m = verified
+	}
+	return
 }
 
-// verify is Verify with memory for the Message.
-func (o *Options) verify(m *Message, keys jwk.Source, token string) (*Message, error) {
-	err := o.verifyPlain(m, keys, token)
-	if err == nil {
-		return m, nil
-	}
+func (o *Options) verify(keys jwk.Source, token string) (Message, error) {
+	m, err := o.verifyPlain(keys, token)
 	if err != ErrCritical || len(o.Critical) == 0 && !o.Unencoded {
-		return nil, err
+		return m, err
 	}
 	e, payload, err := o.parseCompact(token)
 	if err != nil {
-		return nil, err
+		return Message{}, err
 	}
 	d := document{entries: []*entry{e}}
 	if err := d.decode(payload, checkCompactPayload); err != nil {
-		return nil, err
+		return Message{}, err
 	}
-	return d.verifyAny(*o, keys)
+	verified, err := d.verifyAny(*o, keys)
+	if err != nil {
+		return Message{}, err
+	}
+	return *verified, nil
 }
 
 // MaxLarge is the longest token, in bytes, to which Options.MaxToken can raise the

@@ -34,40 +34,39 @@ func Verify(keys jwk.Source, token string) (*Message, error) {
 
 // verifyPlain verifies a compact token that has no extension. It is Parse and
 // [Unverified.Verify] without the memory for what lies between.
-func (o *Options) verifyPlain(m *Message, keys jwk.Source, token string) error {
+func (o *Options) verifyPlain(keys jwk.Source, token string) (m Message, err error) {
 	if !o.fits(token) {
-		return ErrTooLarge
+		return m, ErrTooLarge
 	}
 	header, payload, signature, err := split(token)
 	if err != nil {
-		return err
+		return m, err
 	}
 	h, known, err := lookupHeader(header)
 	if err != nil {
-		return err
+		return m, err
 	}
 	b := buffers.Get().(*buffer)
 	defer b.release()
 	if !b.decode(payload, signature) {
-		return errEncoding
+		return m, errEncoding
 	}
 	if !o.allows(h.Algorithm) {
-		return jwk.ErrAlgorithm
+		return m, jwk.ErrAlgorithm
 	}
 	key, err := findKey(keys, *h)
 	if err != nil {
-		return err
+		return m, err
 	}
 	input := token[:len(header)+1+len(payload)]
 	b.input = append(b.input[:0], input...)
 	if err := key.Verify(b.input, b.signature); err != nil {
-		return err
+		return m, err
 	}
 	if !known {
 		rememberHeader(header, h)
 	}
-	*m = Message{header: h, key: key, input: input, text: string(b.payload)}
-	return nil
+	return Message{header: h, key: key, input: input, text: string(b.payload)}, nil
 }
 
 // Verify checks the signature as the function [Verify] does.
