@@ -18,38 +18,36 @@ import (
 // key that may not or cannot decrypt, or [ErrDecrypt]; none carries bytes of the
 // token.
 func Decrypt(keys jwk.Source, p Policy, token string) ([]byte, error) {
-	b, r, err := parseCompact(&p, token)
-	if err != nil {
-		return nil, err
-	}
-	key, err := r.find(keys)
-	if err != nil {
-		return nil, err
-	}
-	plaintext, err := b.open(key, &p, r)
-	if err != nil {
-		return nil, err
-	}
-	rememberHeader(b.protected, r.params)
-	return plaintext, nil
+	plaintext, _, _, err := decryptCompact(keys, &p, token)
+	return plaintext, err
 }
 
 // DecryptMessage is [Decrypt] for a caller who wants more than the plaintext.
 func DecryptMessage(keys jwk.Source, p Policy, token string) (*Message, error) {
-	b, r, err := parseCompact(&p, token)
+	plaintext, h, key, err := decryptCompact(keys, &p, token)
 	if err != nil {
 		return nil, err
+	}
+	return &Message{header: h.Header, plaintext: plaintext, key: key}, nil
+}
+
+func decryptCompact(keys jwk.Source, p *Policy, token string) ([]byte, *params, *jwk.Key, error) {
+	b, r, err := parseCompact(p, token)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	key, err := r.find(keys)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	plaintext, err := b.open(key, &p, r)
+	plaintext, err := b.open(key, p, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	rememberHeader(b.protected, r.params)
-	return &Message{header: r.Header, plaintext: plaintext, key: key}, nil
+	if !r.cached {
+		rememberHeader(b.protected, r.params)
+	}
+	return plaintext, r.params, key, nil
 }
 
 // A body is what all recipients of a message share, as it stood in the message.
@@ -133,23 +131,21 @@ func (h *params) find(keys jwk.Source) (*jwk.Key, error) {
 
 // open decrypts b for r, whose header has passed check.
 func (b *body) open(key *jwk.Key, p *Policy, r recipient) ([]byte, error) {
-	w := r.wrapped
-	var err error
-	if w.Key, err = wire.Decode(r.encryptedKey); err != nil {
-		return nil, malformed("encrypted key")
-	}
-	w.Encryption = p.Encryption
-	// RFC 7516, Section 5.2, step 10: where no key is encrypted, none may be there.
-	if key.Direct() && !r.Algorithm.Integrated() && len(w.Key) != 0 {
-		return nil, malformed("encrypted key")
-	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
+	var err error
+	if s.key, err = wire.AppendDecode(s.key[:0], r.encryptedKey); err != nil {
+		return nil, malformed("encrypted key")
+	}
+	// RFC 7516, Section 5.2, step 10: where no key is encrypted, none may be there.
+	if key.Direct() && !r.Algorithm.Integrated() && len(s.key) != 0 {
+		return nil, malformed("encrypted key")
+	}
 	suite, _ := content.Lookup(string(p.Encryption)) // no sizes where the algorithm is integrated
 	if err := s.decode(b, suite); err != nil {
 		return nil, err
 	}
-	plaintext, err := s.open(key, p.Encryption, w)
+	plaintext, err := s.open(key, p.Encryption, r.params)
 	if err != nil {
 		return nil, err
 	}
@@ -167,24 +163,17 @@ func (b *body) open(key *jwk.Key, p *Policy, r recipient) ([]byte, error) {
 }
 
 // open decrypts what is in s.
-func (s *scratch) open(key *jwk.Key, enc Encryption, w jwk.Wrapped) ([]byte, error) {
-	if key.Algorithm() == jwk.Dir {
+func (s *scratch) open(key *jwk.Key, enc Encryption, h *params) ([]byte, error) {
+	switch {
+	case h.Algorithm == jwk.Dir:
 		plaintext, err := key.Open(enc, nil, s.sealed, s.aad)
-		switch {
-		case err == nil, errors.Is(err, jwk.ErrUse):
-			return plaintext, err
-		case errors.Is(err, jwk.ErrUnsupported): // a key for another enc
-			return nil, ErrEncryption
-		}
-		return nil, ErrDecrypt
+		return plaintext, directError(err)
+	case h.Algorithm.Integrated():
+		plaintext, err := key.OpenIntegrated(s.key, s.sealed, s.aad)
+		return plaintext, directError(err)
 	}
-	if key.Algorithm().Integrated() {
-		plaintext, err := key.OpenIntegrated(w.Key, s.sealed, s.aad)
-		if errors.Is(err, jwk.ErrUnwrap) {
-			return nil, ErrDecrypt
-		}
-		return plaintext, err
-	}
+	w := h.wrapped
+	w.Key, w.Encryption = s.key, enc
 	cek, err := contentKey(key, enc, w)
 	if err != nil {
 		return nil, err
@@ -199,6 +188,17 @@ func (s *scratch) open(key *jwk.Key, enc Encryption, w jwk.Wrapped) ([]byte, err
 		return nil, ErrDecrypt
 	}
 	return plaintext, nil
+}
+
+// directError keeps what says something about the key, and not about the message.
+func directError(err error) error {
+	switch {
+	case errors.Is(err, jwk.ErrUnwrap):
+		return ErrDecrypt
+	case errors.Is(err, jwk.ErrUnsupported): // a key for another enc
+		return ErrEncryption
+	}
+	return err
 }
 
 // contentKey finds the content encryption key. Where none of the right size comes

@@ -49,6 +49,8 @@ func keepHeader(old *map[string]*params, segment string, p *params) {
 	if old != nil && len(*old) < maxCachedHeaders {
 		maps.Copy(next, *old)
 	}
-	next[strings.Clone(segment)] = p
+	cached := *p
+	cached.cached = true
+	next[strings.Clone(segment)] = &cached
 	headers.CompareAndSwap(old, &next)
 }

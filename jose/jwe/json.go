@@ -288,6 +288,9 @@ func readRecipient(one recipientJSON, protected, shared members) (r recipient, e
 	if err := r.read(all); err != nil {
 		return r, err
 	}
+	if r.Algorithm.Integrated() && protected["alg"] == nil {
+		return r, malformed("alg is not protected")
+	}
 	if err := r.protect(protected); err != nil {
 		return r, err
 	}

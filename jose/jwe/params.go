@@ -19,6 +19,8 @@ type params struct {
 	critical []string    // names in "crit"
 	wrapped  jwk.Wrapped // but for the encrypted key
 
+	cached bool // in the header cache
+
 	// safe is the protected header where that is not all of it: in JSON.
 	safe *Header
 }

@@ -6,6 +6,7 @@ import "sync"
 type scratch struct {
 	sealed []byte // iv ‖ ciphertext ‖ tag
 	aad    []byte
+	key    []byte // encrypted
 	out    []byte
 }
 
@@ -15,7 +16,7 @@ const maxScratch = 64 << 10
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 func (s *scratch) release() {
-	if cap(s.sealed)+cap(s.aad)+cap(s.out) <= maxScratch {
+	if cap(s.sealed)+cap(s.aad)+cap(s.key)+cap(s.out) <= maxScratch {
 		scratches.Put(s)
 	}
 }

@@ -29,6 +29,9 @@ var hpkeSuites = map[Algorithm]hpkeSuite{
 // Integrated reports whether a is one of the algorithms of HPKE that encrypt the
 // content themselves, so that a message has no "enc".
 func (a Algorithm) Integrated() bool {
+	if !strings.HasPrefix(string(a), "HPKE-") { // before a look into the table
+		return false
+	}
 	info := algorithms[a]
 	return info.family == familyHPKE && info.integrated
 }

@@ -44,15 +44,8 @@ type Suite struct {
 	mac func() hash.Hash
 }
 
-// suites are the values of "enc" in RFC 7518, Section 5.1.
-var suites = map[string]Suite{
-	"A128GCM":       {Key: 16, IV: 12, Tag: 16},
-	"A192GCM":       {Key: 24, IV: 12, Tag: 16},
-	"A256GCM":       {Key: 32, IV: 12, Tag: 16},
-	"A128CBC-HS256": {Key: 32, IV: 16, Tag: 16, pad: true, mac: sha256.New},
-	"A192CBC-HS384": {Key: 48, IV: 16, Tag: 24, pad: true, mac: sha512.New384},
-	"A256CBC-HS512": {Key: 64, IV: 16, Tag: 32, pad: true, mac: sha512.New},
-}
+// names are the values of "enc" in RFC 7518, Section 5.1.
+var names = []string{"A128GCM", "A192GCM", "A256GCM", "A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512"}
 
 // MaxKey and MaxOverhead are the largest values over all suites, in bytes.
 const (
@@ -61,20 +54,34 @@ const (
 )
 
 // Lookup returns the suite of a value of "enc", or false. There is no other
-// spelling of any.
+// spelling of any. It is asked several times for each message, and a map would
+// take longer.
 func Lookup(enc string) (Suite, bool) {
-	s, ok := suites[enc]
-	return s, ok
+	switch enc {
+	case "A128GCM":
+		return Suite{Key: 16, IV: 12, Tag: 16}, true
+	case "A192GCM":
+		return Suite{Key: 24, IV: 12, Tag: 16}, true
+	case "A256GCM":
+		return Suite{Key: 32, IV: 12, Tag: 16}, true
+	case "A128CBC-HS256":
+		return Suite{Key: 32, IV: 16, Tag: 16, pad: true, mac: sha256.New}, true
+	case "A192CBC-HS384":
+		return Suite{Key: 48, IV: 16, Tag: 24, pad: true, mac: sha512.New384}, true
+	case "A256CBC-HS512":
+		return Suite{Key: 64, IV: 16, Tag: 32, pad: true, mac: sha512.New}, true
+	}
+	return Suite{}, false
 }
 
 // Names returns the encryptions whose key has the given size.
-func Names(keySize int) (names []string) {
-	for name, s := range suites {
-		if s.Key == keySize {
-			names = append(names, name)
+func Names(keySize int) (found []string) {
+	for _, name := range names {
+		if s, _ := Lookup(name); s.Key == keySize {
+			found = append(found, name)
 		}
 	}
-	return names
+	return found
 }
 
 // CiphertextLen returns the length of the ciphertext of n bytes.
@@ -96,7 +103,7 @@ func (s Suite) Split(sealed []byte) (iv, ciphertext, tag []byte) {
 
 // New returns the cipher of an encryption under key, which it keeps.
 func New(enc string, key []byte) (Cipher, error) {
-	s, ok := suites[enc]
+	s, ok := Lookup(enc)
 	if !ok || len(key) != s.Key {
 		return nil, errKeySize
 	}
