@@ -274,11 +274,11 @@ func (c *certificates) x5c() (list []string) {
 	return list
 }
 
-// CertificateOptions say which certificates are trusted. Roots is required.
+// CertificateOptions say which certificates are trusted. Roots and Now are required.
 type CertificateOptions struct {
 	Roots         *x509.CertPool     // what a chain must end in; the system's are never taken by themselves
 	Intermediates *x509.CertPool     // beside those of the chain; default none
-	Now           func() time.Time   // default time.Now
+	Now           func() time.Time   // usually time.Now
 	ExtKeyUsages  []x509.ExtKeyUsage // one of which every certificate of a chain allows; default: any
 }
 
@@ -292,8 +292,8 @@ type CertificateOptions struct {
 // many, the caller looks at the subject of the first of [Key.Certificates] too.
 // The error wraps [ErrCertificate].
 func (k *Key) VerifyCertificates(opts CertificateOptions) error {
-	if opts.Roots == nil {
-		return errors.New("jwk: CertificateOptions.Roots is required")
+	if opts.Roots == nil || opts.Now == nil {
+		return errors.New("jwk: CertificateOptions.Roots and Now are required")
 	}
 	chain := k.Certificates()
 	if chain == nil {
@@ -347,10 +347,7 @@ func (opts CertificateOptions) verifyOptions(between []*x509.Certificate) x509.V
 	for _, cert := range between {
 		v.Intermediates.AddCert(cert)
 	}
-	v.CurrentTime = time.Now()
-	if opts.Now != nil {
-		v.CurrentTime = opts.Now()
-	}
+	v.CurrentTime = opts.Now()
 	if v.KeyUsages == nil {
 		v.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
 	}

@@ -230,6 +230,9 @@ func TestVerifyCertificates(t *testing.T) {
 		if err := k.VerifyCertificates(jwk.CertificateOptions{Now: at(0)}); err == nil {
 			t.Error("verified under no roots at all")
 		}
+		if err := k.VerifyCertificates(jwk.CertificateOptions{Roots: a.Roots}); err == nil {
+			t.Error("verified by no clock at all")
+		}
 		anyUse := certifiedBy(t, a, alg, func(c *x509.Certificate) { c.KeyUsage = 0 })
 		if err := anyUse.VerifyCertificates(good); err != nil {
 			t.Errorf("%s: without key usage: %v", alg, err)

@@ -15,7 +15,9 @@ import (
 // Certificates find the key of a token by a certificate. It is a [jwk.Source] for
 // the functions of this package and of jose/jwt, and safe for concurrent use:
 //
-//	keys := &jws.Certificates{Roots: roots, Accept: isOurPartner, Algorithms: []jwk.Algorithm{jwk.ES256}}
+//	keys := &jws.Certificates{
+//		Roots: roots, Accept: isOurPartner, Algorithms: []jwk.Algorithm{jwk.ES256}, Now: time.Now,
+//	}
 //	message, err := jws.Verify(keys, token)
 //
 // A token brings its certificates in the protected header parameter "x5c" (RFC 7515,
@@ -43,10 +45,13 @@ type Certificates struct {
 	// while they are valid.
 	Held []*x509.Certificate
 
-	Now func() time.Time // default time.Now
+	Now func() time.Time // usually time.Now. Required.
 }
 
-var errNoAccept = errors.New("jws: Certificates.Accept is required with Roots")
+var (
+	errNoAccept = errors.New("jws: Certificates.Accept is required with Roots")
+	errNoNow    = errors.New("jws: Certificates.Now is required")
+)
 
 // Find answers [jwk.ErrUnknownKey]: without its header a token has no certificate.
 func (c *Certificates) Find(string, string) (*jwk.Key, error) { return nil, jwk.ErrUnknownKey }
@@ -55,6 +60,9 @@ func (c *Certificates) Find(string, string) (*jwk.Key, error) { return nil, jwk.
 // names no certificate or one that is not held, [jwk.ErrCertificate], [jwk.ErrAlgorithm],
 // and [jwk.ErrMalformed] and [jwk.ErrWeakKey] for what cannot be used.
 func (c *Certificates) FindHeader(h Header) (*jwk.Key, error) {
+	if c.Now == nil {
+		return nil, errNoNow
+	}
 	if !slices.Contains(c.Algorithms, h.Algorithm) {
 		return nil, jwk.ErrAlgorithm
 	}
@@ -114,11 +122,7 @@ func (c *Certificates) held(cert *x509.Certificate, h Header) (*jwk.Key, error) 
 	if err := matchX5C(h, cert); err != nil {
 		return nil, err
 	}
-	now := time.Now
-	if c.Now != nil {
-		now = c.Now
-	}
-	if t := now(); t.Before(cert.NotBefore) || t.After(cert.NotAfter) {
+	if t := c.Now(); t.Before(cert.NotBefore) || t.After(cert.NotAfter) {
 		return nil, fmt.Errorf("%w: it is expired or not yet valid", jwk.ErrCertificate)
 	}
 	if cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageDigitalSignature == 0 {

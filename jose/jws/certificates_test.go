@@ -221,6 +221,11 @@ func TestCertificatesAccept(t *testing.T) {
 	if m, err := jws.Verify(keys, token); m != nil || err == nil {
 		t.Error("accepted without anybody to accept it")
 	}
+	keys = trusting(a, jwk.ES256)
+	keys.Now = nil
+	if m, err := jws.Verify(keys, token); m != nil || err == nil {
+		t.Error("accepted by no clock at all")
+	}
 }
 
 // The longest chain whose members fit each other in every order: one signature is
