@@ -135,6 +135,9 @@ func generateECDH(crv string) (any, error) {
 // agreeingPublic takes a key that was made with crypto/ecdsa, as those of PEM
 // files are.
 func agreeingPublic(info algorithmInfo, key *ecdsa.PublicKey) (material, error) {
+	if lacksNumbers(key, nil) {
+		return nil, errNoNumbers
+	}
 	pub, err := key.ECDH()
 	if err != nil {
 		return nil, malformed("point is not on the curve")
@@ -143,6 +146,9 @@ func agreeingPublic(info algorithmInfo, key *ecdsa.PublicKey) (material, error) 
 }
 
 func agreeingPrivate(info algorithmInfo, key *ecdsa.PrivateKey) (material, error) {
+	if lacksNumbers(&key.PublicKey, key) {
+		return nil, errNoNumbers
+	}
 	priv, err := key.ECDH()
 	if err != nil {
 		return nil, malformed("d")
@@ -160,6 +166,9 @@ func newECDHFrom(info algorithmInfo, pub *ecdh.PublicKey, priv *ecdh.PrivateKey)
 	var d []byte
 	if priv != nil {
 		pub, d = priv.PublicKey(), priv.Bytes()
+	}
+	if pub == nil { // of the zero ecdh.PrivateKey
+		return nil, ErrUnsupported
 	}
 	for _, c := range agreementCurves {
 		if c.ecdh != pub.Curve() {

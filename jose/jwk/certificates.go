@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/fips140"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -207,8 +208,11 @@ func isKeyOf(cert *x509.Certificate, m material) bool {
 	return ok && comparable.Equal(key)
 }
 
+// sha1Of is the "x5t" of RFC 7515, Section 4.1.7: a name, and no proof of anything.
+// So it is there in FIPS 140-only mode too, where crypto/sha1 would panic.
 func sha1Of(cert *x509.Certificate) string {
-	sum := sha1.Sum(cert.Raw) // RFC 7515, Section 4.1.7; a name, and no proof of anything
+	var sum [sha1.Size]byte
+	fips140.WithoutEnforcement(func() { sum = sha1.Sum(cert.Raw) })
 	return wire.Encode(sum[:])
 }
 
@@ -262,8 +266,11 @@ func (k *Key) WithCertificates(chain ...*x509.Certificate) (*Key, error) {
 		return nil, err
 	}
 	c := &certificates{chain: own, sha256: sha256Of(own[0])}
+	if err := c.check(k.held()); err != nil {
+		return nil, err
+	}
 	certified.certificates = c
-	return &certified, c.check(k.held())
+	return &certified, nil
 }
 
 // x5c returns the member "x5c".

@@ -2,6 +2,7 @@ package jwk_test
 
 import (
 	"bytes"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -10,6 +11,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -113,8 +116,8 @@ func TestThreat128CertificateOfAnotherKey(t *testing.T) {
 		refuse(t, f.with("x5c", x5c([]*x509.Certificate{chain[1], chain[0]})).without("x5t", "x5t#S256"), jwk.ErrMalformed)
 		refuse(t, f.with("x5t", sha1Of(chain[1])), jwk.ErrMalformed)
 		refuse(t, f.with("x5t#S256", sha256Of(chain[1])), jwk.ErrMalformed)
-		if _, err := accept(t, f).WithCertificates(other...); !errors.Is(err, jwk.ErrMalformed) {
-			t.Errorf("%s: WithCertificates: %v", alg, err)
+		if k, err := accept(t, f).WithCertificates(other...); k != nil || !errors.Is(err, jwk.ErrMalformed) {
+			t.Errorf("%s: WithCertificates: %v, %v", alg, k, err)
 		}
 	}
 	secret := generated(t, jwk.HS256)
@@ -314,4 +317,26 @@ func TestCertificatesInPEM(t *testing.T) {
 	if _, err := k.WithCertificates(nil); !errors.Is(err, jwk.ErrMalformed) {
 		t.Error(err)
 	}
+}
+
+// The SHA-1 in "x5t" is a name. Where FIPS 140-3 is enforced crypto/sha1 panics, and
+// a key set of somebody else, or the header of a token, would end the program. The
+// test runs itself again in that mode.
+func TestThreat128ThumbprintsInFIPSOnlyMode(t *testing.T) {
+	if !fips140.Enforced() {
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	chain := josetest.NewAuthority(t).Issue(t, cryptoPublic(t, accept(t, generated(t, jwk.ES256))))
+	k, err := jwk.FromCertificates(chain, jwk.Params{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x5t, _ := k.CertificateThumbprints()
+	accept(t, fieldsOf(t, k).with("x5t", x5t))
+	refuse(t, fieldsOf(t, k).with("x5t", wire.Encode(make([]byte, 20))), jwk.ErrMalformed)
 }

@@ -102,7 +102,7 @@ func (k *Key) Encryption() Encryption { return k.info.enc }
 // 8.3). The error is [ErrUse] for a key that is not for wrapping; another one
 // means that p, or the length of cek, is not possible with the algorithm.
 func (k *Key) WrapKey(cek []byte, p WrapParams) (Wrapped, error) {
-	w, ok := k.material.material.(wrapper)
+	w, ok := k.held().(wrapper)
 	if !ok || k.Direct() || !k.mayEncrypt() {
 		return Wrapped{}, ErrUse
 	}
@@ -114,7 +114,7 @@ func (k *Key) WrapKey(cek []byte, p WrapParams) (Wrapped, error) {
 // whatever is wrong. PBES2 does as many iterations as w says, at most
 // [MaxIterations]: a caller that wants less looks at w first.
 func (k *Key) UnwrapKey(w Wrapped) ([]byte, error) {
-	m, ok := k.material.material.(wrapper)
+	m, ok := k.held().(wrapper)
 	if !ok || k.Direct() || !k.mayDecrypt() {
 		return nil, ErrUse
 	}
@@ -129,7 +129,7 @@ func (k *Key) UnwrapKey(w Wrapped) ([]byte, error) {
 // time. The error is [ErrUse] for any other key, [ErrUnsupported] for an unknown
 // enc.
 func (k *Key) AgreeKey(enc Encryption, p WrapParams) (cek []byte, w Wrapped, err error) {
-	m, ok := k.material.material.(*ecdhKey)
+	m, ok := k.held().(*ecdhKey)
 	if !ok || k.alg != ECDHES || !k.mayEncrypt() {
 		return nil, w, ErrUse
 	}
@@ -142,7 +142,7 @@ func (k *Key) AgreeKey(enc Encryption, p WrapParams) (cek []byte, w Wrapped, err
 // AgreedKey returns the key that [Key.AgreeKey] made for the private half k. The
 // errors are those of [Key.UnwrapKey].
 func (k *Key) AgreedKey(enc Encryption, w Wrapped) ([]byte, error) {
-	m, ok := k.material.material.(*ecdhKey)
+	m, ok := k.held().(*ecdhKey)
 	if !ok || k.alg != ECDHES || !k.mayDecrypt() {
 		return nil, ErrUse
 	}
@@ -160,7 +160,7 @@ func (k *Key) AgreedKey(enc Encryption, w Wrapped) ([]byte, error) {
 // key should not seal more than 2^32 times. The error is [ErrUse] for any other
 // key, [ErrUnsupported] if k is not for enc.
 func (k *Key) Seal(enc Encryption, dst, plaintext, aad []byte) ([]byte, error) {
-	m, ok := k.material.material.(*directKey)
+	m, ok := k.held().(*directKey)
 	if !ok || !k.mayEncrypt() {
 		return nil, ErrUse
 	}
@@ -175,7 +175,7 @@ func (k *Key) Seal(enc Encryption, dst, plaintext, aad []byte) ([]byte, error) {
 // not overlap that of sealed. The error is [ErrUse] for a key that may not,
 // [ErrUnsupported] if k is not for enc, else [ErrUnwrap], whatever is wrong.
 func (k *Key) Open(enc Encryption, dst, sealed, aad []byte) ([]byte, error) {
-	m, ok := k.material.material.(*directKey)
+	m, ok := k.held().(*directKey)
 	if !ok || !k.ops.allow(opDecrypt) {
 		return nil, ErrUse
 	}

@@ -385,7 +385,12 @@ func TestNewAgreementKeys(t *testing.T) {
 	if _, err := jwk.New(&ecdsa.PrivateKey{PublicKey: b.PublicKey, D: a.D}, p); !errors.Is(err, jwk.ErrMalformed) { //lint:ignore SA1019 the halves of two keys
 		t.Errorf("halves of two keys: %v", err)
 	}
-	for _, bad := range []any{&ecdsa.PublicKey{}, &ecdsa.PrivateKey{}, (*ecdh.PublicKey)(nil), (*ecdh.PrivateKey)(nil), (*ecdsa.PublicKey)(nil)} {
+	withoutNumbers := ecdsa.PublicKey{Curve: elliptic.P256()}
+	for _, bad := range []any{
+		&ecdsa.PublicKey{}, &ecdsa.PrivateKey{}, (*ecdh.PublicKey)(nil), (*ecdh.PrivateKey)(nil), (*ecdsa.PublicKey)(nil),
+		&withoutNumbers, &ecdsa.PrivateKey{PublicKey: withoutNumbers}, &ecdh.PublicKey{}, &ecdh.PrivateKey{},
+		&ecdsa.PrivateKey{PublicKey: withoutNumbers, D: a.D}, &ecdsa.PrivateKey{PublicKey: a.PublicKey}, //lint:ignore SA1019 halves of a key
+	} {
 		if _, err := jwk.New(bad, p); err == nil {
 			t.Errorf("%T was taken", bad)
 		}
@@ -510,6 +515,26 @@ func TestNewCopiesSecrets(t *testing.T) {
 		clear(secret)
 		if got := fieldsOf(t, k)["k"]; got != want {
 			t.Errorf("%s: the key has changed with the caller's memory", alg)
+		}
+	}
+}
+
+// The zero Key is good for nothing, and says so.
+func TestZeroKeyDoesNotEncrypt(t *testing.T) {
+	var k jwk.Key
+	for what, use := range map[string]func() error{
+		"WrapKey":        func() error { _, err := k.WrapKey(make([]byte, 16), jwk.WrapParams{}); return err },
+		"UnwrapKey":      func() error { _, err := k.UnwrapKey(jwk.Wrapped{}); return err },
+		"AgreeKey":       func() error { _, _, err := k.AgreeKey("A128GCM", jwk.WrapParams{}); return err },
+		"AgreedKey":      func() error { _, err := k.AgreedKey("A128GCM", jwk.Wrapped{}); return err },
+		"Seal":           func() error { _, err := k.Seal("A128GCM", nil, nil, nil); return err },
+		"Open":           func() error { _, err := k.Open("A128GCM", nil, nil, nil); return err },
+		"SealIntegrated": func() error { _, _, err := k.SealIntegrated(nil, nil); return err },
+		"OpenIntegrated": func() error { _, err := k.OpenIntegrated(nil, nil, nil); return err },
+		"CanEncrypt":     k.CanEncrypt,
+	} {
+		if err := use(); !errors.Is(err, jwk.ErrUse) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

@@ -187,9 +187,8 @@ func fromRSA(info algorithmInfo, pub *rsa.PublicKey, priv *rsa.PrivateKey) (mate
 }
 
 func fromEC(info algorithmInfo, pub *ecdsa.PublicKey, priv *ecdsa.PrivateKey) (material, error) {
-	//lint:ignore SA1019 only to see whether they are there: without them crypto/ecdsa panics
-	if pub.X == nil || pub.Y == nil || priv != nil && priv.D == nil {
-		return nil, malformed("key of crypto/ecdsa without numbers")
+	if lacksNumbers(pub, priv) {
+		return nil, errNoNumbers
 	}
 	point, err := pub.Bytes()
 	if err != nil {
@@ -203,4 +202,13 @@ func fromEC(info algorithmInfo, pub *ecdsa.PublicKey, priv *ecdsa.PrivateKey) (m
 	}
 	size := (len(point) - 1) / 2
 	return newEC(info, point[1:1+size], point[1+size:], d)
+}
+
+var errNoNumbers = malformed("key of crypto/ecdsa without numbers")
+
+// lacksNumbers reports whether somebody has put a key together and left out parts
+// without which crypto/ecdsa panics. priv is nil for a public key.
+func lacksNumbers(pub *ecdsa.PublicKey, priv *ecdsa.PrivateKey) bool {
+	//lint:ignore SA1019 only to see whether they are there
+	return pub.X == nil || pub.Y == nil || priv != nil && priv.D == nil
 }
