@@ -39,6 +39,7 @@ func ExampleCertificates() {
 	keys := &jws.Certificates{
 		Algorithms: []jwk.Algorithm{jwk.ES256},
 		Roots:      roots,
+		Now:        time.Now,
 		Accept: func(leaf *x509.Certificate) error {
 			if leaf.Subject.CommonName != "partner.example" {
 				return errors.New("not a partner")
