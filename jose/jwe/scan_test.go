@@ -2,7 +2,10 @@ package jwe
 
 import (
 	"reflect"
+	"strings"
 	"testing"
+
+	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
 // headersToScan are what both ways must read alike.
@@ -24,6 +27,7 @@ var headersNotToScan = []string{
 	`{"alg":"PBES2-HS256+A128KW","p2c":1000}`, `{"alg":"PBES2-HS256+A128KW","p2c":999,"p2s":"AAAAAAAAAAA"}`,
 	`{"epk":{}}`, `{"epk":{"kty":"EC","kty":"EC"}}`, `{"epk":{"kty":"EC","d":"AAAA"}}`, `{"epk":{"kty":1}}`, `{"epk":{"kty":"EC"}`, `{"epk":{"kty":"EC",}}`, `{"epk":"AAAA"}`,
 	`{"epk":{"kty":"EC"},"epk":{"kty":"EC"}}`, `{"epk":{"a":{"b":"c"}}}`,
+	`{"alg":"dir","kid":"` + strings.Repeat("x", jwk.MaxKeyID+1) + `"}`,
 }
 
 func TestScanner(t *testing.T) {

@@ -463,6 +463,29 @@ func TestPublicHalvesEncryptOnly(t *testing.T) {
 	}
 }
 
+// A number with leading zeros is as long as the others (RFC 8017, Section 7.1.2).
+func TestOAEPLengthIsThatOfTheModulus(t *testing.T) {
+	k := accept(t, generated(t, jwk.RSAOAEP256))
+	w := jwk.Wrapped{Key: []byte{1}}
+	for i := 0; w.Key[0] != 0; i++ {
+		if i == 10_000 {
+			t.Fatal("no such number found")
+		}
+		var err error
+		if w, err = k.WrapKey(make([]byte, 16), jwk.WrapParams{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := k.UnwrapKey(w); err != nil {
+		t.Error(err)
+	}
+	for _, key := range [][]byte{w.Key[1:], append([]byte{0}, w.Key...)} {
+		if _, err := k.UnwrapKey(jwk.Wrapped{Key: key}); err != jwk.ErrUnwrap {
+			t.Errorf("%d bytes: %v", len(key), err)
+		}
+	}
+}
+
 func TestThreat35KeyOpsForEncryption(t *testing.T) {
 	for alg, c := range map[jwk.Algorithm]struct{ good, bad [][]string }{
 		jwk.A128KW:           {[][]string{{"wrapKey"}, {"decrypt"}, {"encrypt", "other"}}, [][]string{{}, {"other"}, {"deriveKey"}, {"wrapKey", "deriveBits"}, {"sign"}, {"verify", "wrapKey"}}},
