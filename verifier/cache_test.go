@@ -158,6 +158,28 @@ func TestCacheKnowsEveryByte(t *testing.T) {
 	}
 }
 
+// A kid says which key is meant, not what it is: another key may come under it.
+func TestCacheForgetsAReplacedKey(t *testing.T) {
+	bubble(t, func(t *testing.T, o *origin) {
+		v := o.ready(t, nil)
+		token := o.token(t, nil)
+		if err := verify(t, v, token); err != nil {
+			t.Fatal(err)
+		}
+		o.set(func() {
+			other, err := jwk.Generate(jwk.Params{Algorithm: jwk.ES256, KeyID: o.signing[0].KeyID()})
+			if err != nil {
+				t.Error(err)
+			}
+			o.signing = []*jwk.Key{other}
+		})
+		pass(2 * time.Minute)
+		if err := verify(t, v, token); !errors.Is(err, jwk.ErrSignature) {
+			t.Errorf("a remembered token of a replaced key: %v", err)
+		}
+	})
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	const limit = 64
 	s := newSharedSecret(t, limit)
