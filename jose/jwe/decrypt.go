@@ -154,8 +154,10 @@ func (b *body) open(key *jwk.Key, p *Policy, r recipient) ([]byte, error) {
 			return nil, err
 		}
 	}
+	h := r.protected()
 	for _, name := range r.critical {
-		if err := p.Critical[name](r.Header, r.members[name].Clone()); err != nil {
+		value, _ := h.Member(name)
+		if err := p.Critical[name](h, value); err != nil {
 			return nil, err
 		}
 	}

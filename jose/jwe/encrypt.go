@@ -101,6 +101,9 @@ func (e *Encrypter) Header() Header { return e.header }
 // not the key itself it is fresh. The error is [jwk.ErrUse] for a key that may not
 // encrypt, or says that the message would be larger than [MaxToken].
 func (e *Encrypter) Encrypt(plaintext []byte) (string, error) {
+	if e.key == nil { // the zero Encrypter
+		return "", jwk.ErrUnknownKey
+	}
 	if len(plaintext) > MaxToken {
 		return "", errTooLarge
 	}

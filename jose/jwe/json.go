@@ -3,6 +3,7 @@ package jwe
 import (
 	"bytes"
 	"errors"
+	"maps"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -57,7 +58,7 @@ type candidate struct {
 }
 
 func (d *document) message(c candidate, plaintext []byte) (*Message, error) {
-	m := &Message{header: *d.recipients[c.index].safe, plaintext: plaintext, key: c.key, index: c.index}
+	m := &Message{header: d.recipients[c.index].protected(), plaintext: plaintext, key: c.key, index: c.index}
 	if d.aad == "" {
 		return m, nil
 	}
@@ -189,8 +190,8 @@ func (w *documentJSON) body() (b body, err error) {
 			return b, err
 		}
 	}
-	if w.Ciphertext == nil || w.Protected != nil && b.protected == "" {
-		return b, malformed("protected or ciphertext")
+	if w.Ciphertext == nil || w.Protected != nil && b.protected == "" || w.AAD != nil && b.aad == "" {
+		return b, malformed("protected, aad or ciphertext")
 	}
 	if _, err := wire.Decode(b.aad); err != nil {
 		return b, malformed("aad")
@@ -226,30 +227,57 @@ func readString(name string, value jsontext.Value, to *string) error {
 
 // read makes the JOSE header of each recipient.
 func (d *document) read(list []recipientJSON, unprotected jsontext.Value) error {
-	var protected, shared members
-	if d.protected != "" {
-		data, err := decodeHeader(d.protected)
-		if err != nil {
-			return err
-		}
-		if protected, err = parseMembers(data); err != nil {
-			return err
-		}
-	}
-	if unprotected != nil {
-		var err error
-		if shared, err = parseMembers(unprotected); err != nil {
-			return err
-		}
+	h, err := readCommon(d.protected, unprotected)
+	if err != nil {
+		return err
 	}
 	for _, one := range list {
-		r, err := readRecipient(one, protected, shared)
+		r, err := h.recipient(one)
 		if err != nil {
 			return err
 		}
 		d.recipients = append(d.recipients, r)
 	}
 	return d.agree()
+}
+
+// A common is the two headers that all recipients have. They are read once, so
+// that a long header costs no more where there are many recipients.
+type common struct {
+	protected, shared members
+	known             members // those of both with a meaning here
+	safe              params  // what the protected one says by itself
+	n                 int     // parameters so far, in all headers
+}
+
+func readCommon(protected string, unprotected jsontext.Value) (*common, error) {
+	h := new(common)
+	if protected != "" {
+		data, err := decodeHeader(protected)
+		if err != nil {
+			return nil, err
+		}
+		if h.protected, err = parseMembers(data); err != nil {
+			return nil, err
+		}
+	}
+	if unprotected != nil {
+		var err error
+		if h.shared, err = parseMembers(unprotected); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkUnprotected(h.shared, h.protected); err != nil {
+		return nil, err
+	}
+	h.n = len(h.protected) + len(h.shared)
+	h.known = make(members)
+	h.known.take(h.protected)
+	h.known.take(h.shared)
+	if err := h.safe.fields(h.protected); err != nil {
+		return nil, err
+	}
+	return h, h.safe.protect(h.protected)
 }
 
 // agree checks what must be the same for all recipients (RFC 7516, Section
@@ -269,8 +297,9 @@ func (d *document) agree() error {
 	return nil
 }
 
-// readRecipient makes the JOSE header of one recipient.
-func readRecipient(one recipientJSON, protected, shared members) (r recipient, err error) {
+// recipient makes the JOSE header of one recipient: the union of three, of which
+// the first alone is protected.
+func (h *common) recipient(one recipientJSON) (r recipient, err error) {
 	if err := readString("encrypted_key", one.EncryptedKey, &r.encryptedKey); err != nil {
 		return r, err
 	}
@@ -280,50 +309,47 @@ func readRecipient(one recipientJSON, protected, shared members) (r recipient, e
 			return r, err
 		}
 	}
-	all, err := unite(protected, shared, own)
-	if err != nil {
+	if h.n += len(own); h.n > maxParameters {
+		return r, malformed("too many header parameters")
+	}
+	if err := checkUnprotected(own, h.protected, h.shared); err != nil {
 		return r, err
 	}
-	r.params = new(params)
+	all := maps.Clone(h.known)
+	all.take(own)
+	r.params = &params{zip: h.safe.zip, critical: h.safe.critical, safe: &h.safe.Header}
 	if err := r.read(all); err != nil {
 		return r, err
 	}
-	if r.Algorithm.Integrated() && protected["alg"] == nil {
+	if r.Algorithm.Integrated() && h.protected["alg"] == nil {
 		return r, malformed("alg is not protected")
 	}
-	if err := r.protect(protected); err != nil {
-		return r, err
-	}
-	r.safe, err = protectedPart(protected, r.members)
-	return r, err
+	return r, nil
 }
 
-// unite makes one of three headers, of which no two have a parameter in common
-// (RFC 7516, Section 7.2.1) and the first alone is protected.
-func unite(protected, shared, own members) (members, error) {
-	all := make(members, len(protected)+len(shared)+len(own))
-	for _, part := range [...]members{protected, shared, own} {
-		for name, value := range part {
-			if _, twice := all[name]; twice {
-				return nil, malformed("parameter in two headers")
+// checkUnprotected refuses a parameter that is in one of the other headers too (RFC
+// 7516, Section 7.2.1), and those that must be protected.
+func checkUnprotected(header members, others ...members) error {
+	for name := range header {
+		if name == "zip" || name == "crit" {
+			return malformed(name + " is not protected")
+		}
+		for _, other := range others {
+			if _, twice := other[name]; twice {
+				return malformed("parameter in two headers")
 			}
-			all[name] = value
 		}
 	}
-	for _, name := range [...]string{"zip", "crit"} {
-		if all[name] != nil && protected[name] == nil {
-			return nil, malformed(name + " is not protected")
-		}
-	}
-	return all, nil
+	return nil
 }
 
-// protectedPart is the protected header by itself.
-func protectedPart(protected, unknown members) (*Header, error) {
-	p := new(params)
-	err := p.fields(protected)
-	p.Header.members = unknown
-	return &p.Header, err
+// take adds the members of from that have a meaning here.
+func (m members) take(from members) {
+	for name, value := range from {
+		if isReserved(name) {
+			m[name] = value
+		}
+	}
 }
 
 // EncryptJSON returns plaintext in the JSON serialization for the keys of the
@@ -351,8 +377,8 @@ func checkRecipients(recipients []*Encrypter) error {
 	}
 	for _, e := range recipients {
 		switch {
-		case e == nil:
-			return errors.New("jwe: nil recipient")
+		case e == nil || e.key == nil:
+			return errors.New("jwe: recipient without a key")
 		case len(recipients) > 1 && e.key.Direct():
 			return errors.New("jwe: a key that is not wrapped is for one recipient")
 		case !bytes.Equal(e.shared, recipients[0].shared):

@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwe"
@@ -150,6 +154,8 @@ func TestEncryptJSONRefuses(t *testing.T) {
 	for what, recipients := range map[string][]*jwe.Encrypter{
 		"nobody":                 {},
 		"nil":                    {nil},
+		"the zero Encrypter":     {new(jwe.Encrypter)},
+		"two zero Encrypters":    {new(jwe.Encrypter), new(jwe.Encrypter)},
 		"two encryptions":        {to(a, jwe.A256GCM, plain), to(b, jwe.A128GCM, plain)},
 		"two content types":      {to(a, jwe.A256GCM, jwe.Header{ContentType: "a"}), to(b, jwe.A256GCM, jwe.Header{ContentType: "b"})},
 		"dir and another":        {to(a, jwe.A256GCM, plain), to(d.Key, jwe.A256GCM, plain)},
@@ -159,6 +165,9 @@ func TestEncryptJSONRefuses(t *testing.T) {
 		if data, err := jwe.EncryptJSON([]byte(secret), nil, recipients...); err == nil || data != nil {
 			t.Errorf("%s: %s", what, data)
 		}
+	}
+	if token, err := new(jwe.Encrypter).Encrypt(nil); token != "" || !errors.Is(err, jwk.ErrUnknownKey) {
+		t.Errorf("the zero Encrypter: %q, %v", token, err)
 	}
 	if _, err := jwe.EncryptJSON(make([]byte, jwe.MaxToken), nil, to(a, jwe.A256GCM, plain)); err == nil {
 		t.Error("larger than what is read")
@@ -244,6 +253,7 @@ func TestHeadersOfAJSONMessage(t *testing.T) {
 		"a long kid":                      whole.with("header", header{"kid": strings.Repeat("x", jwk.MaxKeyID+1)}),
 		"a kid that is a number":          whole.with("header", header{"kid": 1}),
 		"the other serialization in JSON": whole.with("protected", nil).with("ciphertext", nil).with("payload", "x"),
+		"an aad that is empty":            whole.with("aad", ""),
 		"recipients null":                 whole.with("recipients", json.RawMessage("null")),
 	} {
 		refuseJSON(t, what, d, directPolicy, f.json(t), jwe.ErrMalformed)
@@ -277,6 +287,52 @@ func TestUnprotectedParametersAreNotShown(t *testing.T) {
 	if text := fmt.Sprintf("%v %+v %#v %s", m, m, m, *m); strings.Contains(text, secret) {
 		t.Errorf("printing shows the content: %s", text)
 	}
+}
+
+// Nor does the application learn it by way of its own extension.
+func TestThreat42CriticalSeesProtectedOnly(t *testing.T) {
+	d := newDirect(t)
+	p := directPolicy
+	called := false
+	p.Critical = map[string]func(jwe.Header, jsontext.Value) error{"ext": func(h jwe.Header, value jsontext.Value) error {
+		called = true
+		if _, other := h.Member("other"); other || h.Type != "a" || h.ContentType != "" || h.KeyID != "" || string(value) != "1" {
+			t.Errorf("%+v, %s", h, value)
+		}
+		return nil
+	}}
+	protected := directHeader.with("typ", "a").with("ext", 1).with("crit", []string{"ext"})
+	unprotected := header{"cty": "JWT", "kid": d.KeyID(), "other": 1}
+	opensJSON(t, "crit", d, p, documentParts(t, d, protected, "").with("unprotected", unprotected).json(t))
+	if !called {
+		t.Error("nobody was asked")
+	}
+}
+
+// A long header, and as many recipients as there may be, who all share it: a few
+// kilobytes that once cost megabytes and milliseconds.
+func TestThreat125HeadersAreReadOnce(t *testing.T) {
+	d := newDirect(t)
+	many := func(n int, prefix string) header {
+		h := header{}
+		for i := range n {
+			h[fmt.Sprintf("%s%x", prefix, i)] = 1
+		}
+		return h
+	}
+	protected := many(400, "").with("enc", "A128GCM")
+	shared := documentParts(t, d, protected, "").with("recipients", slices.Repeat([]any{header{}}, jwe.MaxRecipients))
+	const limit = 1 << 20 // bytes
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	refuseJSON(t, "shared by all", d, directPolicy, shared.json(t), jwe.ErrAlgorithm)
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > limit {
+		t.Errorf("%d bytes", used)
+	}
+	own := many(400, "r")
+	three := documentParts(t, d, protected, "").with("recipients", []any{header{"header": own}, header{"header": own}})
+	refuseJSON(t, "together too many", d, directPolicy, three.json(t), jwe.ErrMalformed)
 }
 
 // RFC 7516, Appendices A.3 to A.5; the other recipient of A.4 would use RSA1_5.

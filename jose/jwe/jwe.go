@@ -32,7 +32,8 @@ const (
 	MaxInflated   = 250_000           // bytes of a plaintext that was compressed
 	MaxIterations = jwk.MaxIterations // of PBES2, over a whole message
 
-	maxAttempts = 8 // recipients of one message for whom we have the key
+	maxAttempts   = 8    // recipients of one message for whom we have the key
+	maxParameters = 1024 // of all headers of one message in JSON
 )
 
 // ErrMalformed reports a text that is not a JWE as it must be; [ErrCritical] and

@@ -25,6 +25,14 @@ type params struct {
 	safe *Header
 }
 
+// protected returns the header without what stood unprotected.
+func (p *params) protected() Header {
+	if p.safe != nil {
+		return *p.safe
+	}
+	return p.Header
+}
+
 // members is a header taken apart, each value still JSON.
 type members map[string]jsontext.Value
 
