@@ -163,10 +163,12 @@ func explainParse(err error, alg string) error {
 func notJWK(data []byte) error {
 	form := "PEM"
 	switch {
+	case isJSON(data):
+		return nil
 	case isDER(data):
 		form = "DER"
 	case !isPEM(data):
-		return nil
+		return misuse("this is neither a JWK nor a set of them")
 	}
 	return hinted(misuse("this is a %s file, and a JWK is wanted", form), "counterfoil jwk convert --alg ALG FILE makes one of it")
 }
