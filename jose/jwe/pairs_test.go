@@ -93,6 +93,9 @@ func TestEveryBitOfEveryPairMatters(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := 1
+		if isSlow(key, p) && p.Encryption != jwe.A256GCM && p.Encryption != jwe.A128CBCHS256 {
+			return // what is behind the key is the same in all pairs
+		}
 		if isSlow(key, p) {
 			step = 149 // a prime: in time each bit of a character
 		}
