@@ -503,6 +503,22 @@ func TestThreat35KeyOpsForEncryption(t *testing.T) {
 			refuse(t, f.with("key_ops", ops), jwk.ErrUse)
 		}
 	}
+	// A key for dir does what its operations say.
+	sealer := accept(t, generated(t, jwk.Dir).without("use").with("key_ops", []string{"encrypt"}))
+	opener := accept(t, fieldsOf(t, sealer).with("key_ops", []string{"decrypt"}))
+	sealed, err := sealer.Seal("A256GCM", nil, input, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := opener.Open("A256GCM", nil, sealed, nil); err != nil || !bytes.Equal(got, input) {
+		t.Errorf("Open: %v", err)
+	}
+	if _, err := sealer.Open("A256GCM", nil, sealed, nil); err != jwk.ErrUse {
+		t.Errorf("a key for encrypting opened: %v", err)
+	}
+	if _, err := opener.Seal("A256GCM", nil, input, nil); err != jwk.ErrUse {
+		t.Errorf("a key for decrypting sealed: %v", err)
+	}
 	// The public halves.
 	oaep := accept(t, generated(t, jwk.RSAOAEP256).without("use").with("key_ops", []string{"unwrapKey", "decrypt"}))
 	if err := oaep.CanEncrypt(); err != jwk.ErrUse {
