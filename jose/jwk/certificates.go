@@ -86,7 +86,7 @@ func ParseX5C(value []byte) ([]*x509.Certificate, error) {
 		return nil, malformed("x5c")
 	}
 	var texts []string
-	if jsontext.Value(value).Kind() != '[' || wire.Unmarshal(value, &texts) != nil || len(texts) > MaxCertificates {
+	if jsontext.Value(value).Kind() != '[' || wire.Unmarshal(value, &texts) != nil {
 		return nil, malformed("x5c")
 	}
 	ders := make([][]byte, len(texts))
