@@ -25,6 +25,9 @@ var objectTexts = []string{
 	"{\"a\":\"\xff\"}", "{\"a\":\"\xc0\x80\"}", "{\"a\":\"\xed\xa0\x80\"}", "{\"a\":\"\xf4\x90\x80\x80\"}", "{\"a\":\"\xe2\x82\"}", "{\"\x80\":1}",
 	"\ufeff{}", "{}\x00", "{}\u00a0", "\v{}", "{\"a\":1\f}", `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"\u0061":1,"a":2}`, `{"x":{"b":1,"b":1}}`, `{"x":[{"b":1,"\u0062":1}]}`,
 	`{"a":1,"b":2,"A":3}`, `{"ab":1,"ba":2,"aab":3,"aba":4}`,
+	// Long names that are alike at both ends.
+	`{"https://a.example/claim":1,"https://b.example/claim":2,"https://c.example/claim":3}`, `{"https://a.example/claim":1,"https://b.example/claim":2,"https://a.example/claim":3}`,
+	`{"x":{"https://a.example/claim":1,"https://b.example/claim":2}}`, `{"x":{"https://a.example/claim":1,"https:\/\/a.example/claim":2}}`,
 }
 
 func init() {
@@ -39,6 +42,7 @@ func init() {
 			fmt.Fprintf(&b, `"name%d":%d,`, i, i)
 		}
 		whole := strings.TrimSuffix(b.String(), ",")
+		objectTexts = append(objectTexts, `{`+whole+`,"https://a.example/claim":1,"https://b.example/claim":2}`)
 		objectTexts = append(objectTexts, `{`+whole+`}`, `{`+whole+`,"name0":1}`, `{"x":{`+whole+`}}`, `{"x":{`+whole+`,"name3":1}}`,
 			fmt.Sprintf(`{%s,"\u006eame%d":1}`, whole, n-1), fmt.Sprintf(`{"x":{%s,"\u006eame%d":1}}`, whole, n-1))
 	}
