@@ -50,6 +50,20 @@ func decryptCompact(keys jwk.Source, p *Policy, token string) ([]byte, *params, 
 	return plaintext, r.params, key, nil
 }
 
+// UnverifiedHeader returns the header of a compact JWE that nobody has decrypted:
+// whatever it says may come from anybody. It is for looking at. The error matches
+// [ErrMalformed].
+func UnverifiedHeader(token string) (Header, error) {
+	b, r, err := split(token)
+	if err != nil {
+		return Header{}, err
+	}
+	if r.params, err = lookupHeader(b.protected); err != nil {
+		return Header{}, err
+	}
+	return r.Header, nil
+}
+
 // A body is what all recipients of a message share, as it stood in the message.
 type body struct {
 	protected string // base64url of the protected header; may be empty in JSON
@@ -70,6 +84,17 @@ func parseCompact(p *Policy, token string) (b body, r recipient, err error) {
 	if err := p.check(); err != nil {
 		return b, r, err
 	}
+	if b, r, err = split(token); err != nil {
+		return b, r, err
+	}
+	if r.params, err = lookupHeader(b.protected); err != nil {
+		return b, r, err
+	}
+	return b, r, r.check(p)
+}
+
+// split finds the five segments of a compact JWE.
+func split(token string) (b body, r recipient, err error) {
 	if len(token) > MaxToken {
 		return b, r, errTokenSize
 	}
@@ -81,10 +106,7 @@ func parseCompact(p *Policy, token string) (b body, r recipient, err error) {
 	if !ok[3] || strings.Contains(b.tag, ".") {
 		return b, r, errSegments
 	}
-	if r.params, err = lookupHeader(b.protected); err != nil {
-		return b, r, err
-	}
-	return b, r, r.check(p)
+	return b, r, nil
 }
 
 // check holds the header against the policy.

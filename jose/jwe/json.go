@@ -359,6 +359,16 @@ func (m members) take(from members) {
 // key; a key for [jwk.Dir] or [jwk.ECDHES] stands alone. The errors are those of
 // [Encrypter.Encrypt].
 func EncryptJSON(plaintext, aad []byte, recipients ...*Encrypter) ([]byte, error) {
+	return encryptJSON(plaintext, aad, recipients, false)
+}
+
+// EncryptGeneral is [EncryptJSON] in the general serialization also for one
+// recipient, for readers that know no other.
+func EncryptGeneral(plaintext, aad []byte, recipients ...*Encrypter) ([]byte, error) {
+	return encryptJSON(plaintext, aad, recipients, true)
+}
+
+func encryptJSON(plaintext, aad []byte, recipients []*Encrypter, list bool) ([]byte, error) {
 	if err := checkRecipients(recipients); err != nil {
 		return nil, err
 	}
@@ -366,7 +376,7 @@ func EncryptJSON(plaintext, aad []byte, recipients ...*Encrypter) ([]byte, error
 		return nil, errTooLarge
 	}
 	if len(recipients) == 1 {
-		return recipients[0].flattened(plaintext, aad)
+		return recipients[0].alone(plaintext, aad, list)
 	}
 	return general(plaintext, aad, recipients)
 }
@@ -388,8 +398,9 @@ func checkRecipients(recipients []*Encrypter) error {
 	return nil
 }
 
-// flattened makes the serialization of RFC 7516, Section 7.2.2.
-func (e *Encrypter) flattened(plaintext, aad []byte) ([]byte, error) {
+// alone makes the serialization of RFC 7516, Section 7.2.2, or of Section 7.2.1
+// with a list of one. Everything is protected.
+func (e *Encrypter) alone(plaintext, aad []byte, list bool) ([]byte, error) {
 	w, cek, err := e.newKey()
 	if err != nil {
 		return nil, err
@@ -399,7 +410,7 @@ func (e *Encrypter) flattened(plaintext, aad []byte) ([]byte, error) {
 		return nil, err
 	}
 	out := appendEncoded([]byte{'{'}, "protected", nil, header)
-	return e.appendContent(out, w, cek, plaintext, header, aad)
+	return e.appendContent(out, w, list, cek, plaintext, header, aad)
 }
 
 // general makes the serialization of RFC 7516, Section 7.2.1.
@@ -424,12 +435,13 @@ func general(plaintext, aad []byte, recipients []*Encrypter) ([]byte, error) {
 		out = append(appendName(append(out, '{'), "header"), own...)
 		out = append(appendEncoded(out, "encrypted_key", w.Key, nil), '}')
 	}
-	return first.appendContent(append(out, ']'), jwk.Wrapped{}, cek, plaintext, header, aad)
+	return first.appendContent(append(out, ']'), jwk.Wrapped{}, false, cek, plaintext, header, aad)
 }
 
 // appendContent encrypts plaintext and ends the object. Of w it takes the key of
-// the only recipient. Parts that are empty are left out (RFC 7516, Section 7.2.1).
-func (e *Encrypter) appendContent(out []byte, w jwk.Wrapped, cek, plaintext, header, aad []byte) ([]byte, error) {
+// the only recipient, who may stand in a list. Parts that are empty are left out
+// (RFC 7516, Section 7.2.1).
+func (e *Encrypter) appendContent(out []byte, w jwk.Wrapped, list bool, cek, plaintext, header, aad []byte) ([]byte, error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	s.aad = append(s.aad[:0], header...)
@@ -440,20 +452,28 @@ func (e *Encrypter) appendContent(out []byte, w jwk.Wrapped, cek, plaintext, hea
 	if err := e.seal(s, &w, cek, plaintext, s.aad); err != nil {
 		return nil, err
 	}
-	iv, text, tag := e.suite.Split(s.sealed)
-	for _, part := range [...]struct {
-		name  string
-		value []byte
-	}{{"encrypted_key", w.Key}, {"iv", iv}, {"tag", tag}} {
-		if len(part.value) > 0 {
-			out = appendEncoded(out, part.name, part.value, nil)
-		}
+	if list {
+		out = append(appendName(out, "recipients"), "[{"...)
 	}
+	out = appendPart(out, "encrypted_key", w.Key)
+	if list {
+		out = append(out, "}]"...)
+	}
+	iv, text, tag := e.suite.Split(s.sealed)
+	out = appendPart(appendPart(out, "iv", iv), "tag", tag)
 	out = append(appendEncoded(out, "ciphertext", text, nil), '}')
 	if len(out) > MaxToken {
 		return nil, errTooLarge
 	}
 	return out, nil
+}
+
+// appendPart appends a member unless its value is empty.
+func appendPart(out []byte, name string, value []byte) []byte {
+	if len(value) == 0 {
+		return out
+	}
+	return appendEncoded(out, name, value, nil)
 }
 
 // appendEncoded appends a member: value in base64url, then what is encoded

@@ -120,6 +120,37 @@ func TestGeneral(t *testing.T) {
 	}
 }
 
+func TestGeneralForOne(t *testing.T) {
+	for _, params := range []jwk.Params{{}, {Algorithm: jwk.Dir}, {Algorithm: jwk.ECDHES}, {Algorithm: jwk.RSAOAEP256}} {
+		k := newKey(t, params)
+		data, err := jwe.EncryptGeneral([]byte(secret), []byte("aad"), encrypter(t, k, jwe.A256GCM, jwe.Header{Type: "x"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, ok := fields(t, string(data))["recipients"].([]any)
+		if !ok || len(list) != 1 || fields(t, string(data))["encrypted_key"] != nil {
+			t.Errorf("%s", data)
+		}
+		m := opensJSON(t, string(k.Algorithm()), k, jwe.Policy{Algorithm: k.Algorithm(), Encryption: jwe.A256GCM}, string(data))
+		if m == nil || m.Header().Algorithm != k.Algorithm() || m.Header().Type != "x" || string(m.AAD()) != "aad" {
+			t.Errorf("%s: %+v", k.Algorithm(), m)
+		}
+	}
+}
+
+func TestUnverifiedHeader(t *testing.T) {
+	k := newKey(t, jwk.Params{KeyID: "k"})
+	h, err := jwe.UnverifiedHeader(encrypt(t, k, []byte(secret)))
+	if err != nil || h.Algorithm != jwk.A256GCMKW || h.Encryption != jwe.A256GCM || h.KeyID != "k" {
+		t.Errorf("%+v, %v", h, err)
+	}
+	for _, bad := range []string{"", "....", "a.b.c", "e30....."} {
+		if h, err := jwe.UnverifiedHeader(bad); !errors.Is(err, jwe.ErrMalformed) {
+			t.Errorf("%q: %+v, %v", bad, h, err)
+		}
+	}
+}
+
 // Recipients without kid: each whose part could be ours is tried.
 func TestRecipientsWithoutNames(t *testing.T) {
 	var keys []*jwk.Key
