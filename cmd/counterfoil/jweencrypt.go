@@ -8,6 +8,9 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jwe"
 )
 
+// maxPlaintext is what base64url leaves of the longest message, in bytes.
+const maxPlaintext = jwe.MaxToken / 4 * 3
+
 // An encryption is what jwe encrypt was asked for.
 type encryption struct {
 	keys   []string
@@ -40,7 +43,7 @@ where a token comes from, sign it first: jwt sign --encrypt-to.`,
 			if err != nil {
 				return err
 			}
-			plaintext, err := a.readInput(input)
+			plaintext, err := a.readAtMost(input, maxPlaintext)
 			if err != nil {
 				return err
 			}
