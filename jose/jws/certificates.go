@@ -85,7 +85,7 @@ func (c *Certificates) find(h Header) (*jwk.Key, error) {
 		return nil, err
 	}
 	for _, cert := range c.Held {
-		if x5t != "" && x5t == thumbprint(cert) {
+		if x5t != "" && cert != nil && x5t == thumbprint(cert) {
 			return c.held(cert, h)
 		}
 	}

@@ -76,7 +76,7 @@ func TestCertificates(t *testing.T) {
 	for _, alg := range certifiable {
 		key := josetest.Key(t, alg, "not looked at")
 		chain := issue(t, a, key)
-		held := &jws.Certificates{Algorithms: []jwk.Algorithm{alg}, Held: []*x509.Certificate{a.Between, chain[0]}, Now: func() time.Time { return josetest.Now }}
+		held := &jws.Certificates{Algorithms: []jwk.Algorithm{alg}, Held: []*x509.Certificate{nil, a.Between, chain[0]}, Now: func() time.Time { return josetest.Now }}
 		for name, c := range map[string]struct {
 			keys  *jws.Certificates
 			token string
