@@ -451,6 +451,20 @@ func TestOtherKeys(t *testing.T) {
 	}
 }
 
+func TestKeyForOneEncryption(t *testing.T) {
+	k := newKey(t, jwk.Params{Algorithm: jwk.Dir, Encryption: jwe.A256GCM})
+	if _, err := jwe.NewEncrypter(k, jwe.A128CBCHS256, jwe.Header{}); err != jwe.ErrEncryption {
+		t.Errorf("NewEncrypter: %v", err)
+	}
+	token, err := jwe.Encrypt(k, jwe.A256GCM, "", []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens(t, "its own", k, directPolicy, token)
+	p := jwe.Policy{Algorithm: jwk.Dir, Encryption: jwe.A128CBCHS256}
+	refuseBy(t, "another in the policy", k, p, token, jwe.ErrEncryption)
+}
+
 func TestKeyThatMayOnlyWrapOrUnwrap(t *testing.T) {
 	var members map[string]any
 	data, err := newKey(t, jwk.Params{KeyID: "k"}).MarshalPrivate()
