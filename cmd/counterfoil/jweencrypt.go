@@ -74,8 +74,6 @@ func (e encryption) check() error {
 		}
 	case e.format != "general":
 		return misuse("--format is compact, flattened or general")
-	case len(e.keys) == 1:
-		return hinted(misuse("--format general is for several recipients: give more than one --key"), "--format flattened")
 	}
 	return nil
 }
@@ -102,8 +100,11 @@ func (a *app) encrypters(cmd *cobra.Command, e encryption) ([]*jwe.Encrypter, er
 }
 
 func (e encryption) encrypt(plaintext []byte, recipients []*jwe.Encrypter) ([]byte, error) {
-	if e.format != "compact" {
+	switch e.format {
+	case "flattened":
 		return jwe.EncryptJSON(plaintext, nil, recipients...)
+	case "general":
+		return jwe.EncryptGeneral(plaintext, nil, recipients...)
 	}
 	token, err := recipients[0].Encrypt(plaintext)
 	return []byte(token), err
