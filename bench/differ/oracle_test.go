@@ -59,6 +59,7 @@ type rule[T any] struct {
 // An oracle judges inputs of one kind.
 type oracle[T any] struct {
 	strict  []rule[T] // we refuse, though others may not
+	may     []rule[T] // we refuse some of these, though others may not
 	lenient []rule[T] // we accept, though nobody else may
 
 	mu   sync.Mutex
@@ -75,15 +76,15 @@ type tally struct {
 // judge fails the test on a disagreement that no rule explains.
 func (o *oracle[T]) judge(t testing.TB, input T, ours verdict, theirs []verdict) {
 	t.Helper()
-	var strict, lenient []string
+	var strict, may, lenient []string
 	if ours.accepts() || accepting(theirs) > 0 {
-		strict = holding(o.strict, input)
+		strict, may = holding(o.strict, input), holding(o.may, input)
 	}
 	if ours.accepts() && !alike(ours, theirs) {
 		lenient = holding(o.lenient, input)
 	}
-	o.count(ours, theirs, append(lenient, strict...))
-	broken := disagreement(ours, theirs, strict, lenient)
+	o.count(ours, theirs, slices.Concat(strict, may, lenient))
+	broken := disagreement(ours, theirs, strict, may, lenient)
 	if broken == "" {
 		return
 	}
@@ -96,13 +97,13 @@ func (o *oracle[T]) judge(t testing.TB, input T, ours verdict, theirs []verdict)
 
 // disagreement is what is wrong with these verdicts, if anything is, given the
 // rules that hold.
-func disagreement(ours verdict, theirs []verdict, strict, lenient []string) string {
+func disagreement(ours verdict, theirs []verdict, strict, may, lenient []string) string {
 	switch {
 	case ours.accepts() && len(strict) > 0:
 		return "accepted against the rule: " + strict[0]
 	case ours.accepts() && !alike(ours, theirs) && len(lenient) == 0:
 		return "accepted by us alone, or read as by nobody else"
-	case !ours.accepts() && len(theirs) > 0 && accepting(theirs) == len(theirs) && len(strict) == 0:
+	case !ours.accepts() && len(theirs) > 0 && accepting(theirs) == len(theirs) && len(strict)+len(may) == 0:
 		return "refused by us alone"
 	}
 	return ""
@@ -163,7 +164,7 @@ func (o *oracle[T]) report(t *testing.T) {
 	if s.accepted == 0 || s.split == 0 {
 		t.Error("the inputs are all good or all bad")
 	}
-	for _, list := range [][]rule[T]{o.strict, o.lenient} {
+	for _, list := range [][]rule[T]{o.strict, o.may, o.lenient} {
 		for _, r := range list {
 			if s.byRule[r.name] == 0 {
 				t.Errorf("nothing needs the rule %q (%s)", r.name, r.reason)

@@ -22,6 +22,8 @@ type KeyLibrary struct {
 	// ParseSet reads a JWK Set and returns the number of its keys and a function
 	// that finds one by its kid.
 	ParseSet func(data []byte) (n int, find func(kid string) bool, err error)
+	// Thumbprints are those of the keys of a set, in their order.
+	Thumbprints func(data []byte) ([]Thumbprint, error)
 }
 
 // A Thumbprint names a key, in base64url.
@@ -29,8 +31,8 @@ type Thumbprint string
 
 // JWK are the libraries that read keys.
 var JWK = []KeyLibrary{
-	{"go-jose", "4.1.8", goJoseKey, goJoseKeys},
-	{"jwx", "3.3.0", jwxKey, jwxKeys},
+	{"go-jose", "4.1.8", goJoseKey, goJoseKeys, goJoseThumbprints},
+	{"jwx", "3.3.0", jwxKey, jwxKeys, jwxThumbprints},
 }
 
 func thumbprint(sum []byte, err error) (Thumbprint, error) {
@@ -74,4 +76,38 @@ func jwxKeys(data []byte) (int, func(string) bool, error) {
 		_, ok := set.LookupKeyID(kid)
 		return ok
 	}, nil
+}
+
+func goJoseThumbprints(data []byte) (list []Thumbprint, err error) {
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(data, &set); err != nil {
+		return nil, err
+	}
+	for _, key := range set.Keys {
+		t, err := thumbprint(key.Thumbprint(crypto.SHA256))
+		if err != nil || !key.Valid() {
+			return nil, errKey
+		}
+		list = append(list, t)
+	}
+	return list, nil
+}
+
+func jwxThumbprints(data []byte) (list []Thumbprint, err error) {
+	set, err := jwk.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	for i := range set.Len() {
+		key, _ := set.Key(i)
+		if err := key.Validate(); err != nil {
+			return nil, err
+		}
+		t, err := thumbprint(key.Thumbprint(crypto.SHA256))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, t)
+	}
+	return list, nil
 }
