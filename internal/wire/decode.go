@@ -116,17 +116,16 @@ func readInt(to reflect.Value, text string) (ok bool) {
 		text = text[1:]
 	}
 	n, ok := parseUint(text)
-	most := uint64(1)<<(to.Type().Bits()-1) - 1
 	switch {
-	case !ok:
+	case !ok, n > 1<<63, n == 1<<63 && !negative:
 		return false
-	case negative && n <= most+1:
-		to.SetInt(-int64(n))
-	case !negative && n <= most:
-		to.SetInt(int64(n))
-	default:
+	case negative:
+		n = -n
+	}
+	if to.OverflowInt(int64(n)) {
 		return false
 	}
+	to.SetInt(int64(n))
 	return true
 }
 
@@ -164,22 +163,9 @@ func readFloat(to reflect.Value, text string) (ok bool) {
 
 // readStrings is readSlice for the one slice that is common.
 func readStrings(to *[]string, v Value) (ok bool) {
-	list := make([]string, 0, min(strings.Count(v.text, ",")+1, fewStrings))
-	s := scanner{text: v.text}
-	for i, more := s.first(0, ']'); more; i, more = s.next(i, ']') {
-		begin, plain := i, false
-		i, plain = s.value(begin, 0)
-		switch s.text[begin] {
-		case '"':
-			list = append(list, unquote(s.text[begin:i], plain))
-		case 'n':
-			list = append(list, "")
-		default:
-			return false
-		}
-	}
-	*to = list
-	return true
+	// Commas tell how many there are, or more.
+	*to, ok = v.appendStrings(make([]string, 0, min(strings.Count(v.text, ",")+1, fewStrings)), true)
+	return ok
 }
 
 // fewStrings is how many there is room for at once. More have to come first.

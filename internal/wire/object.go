@@ -318,18 +318,30 @@ func unescape(text string) string {
 	return string(b)
 }
 
-// Strings returns the elements of an array, all of which have to be strings.
-func (v Value) Strings() (list []string, ok bool) {
+// AppendStrings appends the elements of an array, all of which have to be strings.
+func (v Value) AppendStrings(list []string) (all []string, ok bool) {
 	if v.Kind() != '[' {
 		return nil, false
 	}
-	list = make([]string, 0, v.count())
-	for e := v.elements(); e.more; e.step() {
-		s, ok := e.value.Unquote()
-		if !ok {
+	return v.appendStrings(list, false)
+}
+
+// appendStrings takes an array of strings and, if they may be there, nulls.
+func (v Value) appendStrings(list []string, nulls bool) (all []string, ok bool) {
+	s := scanner{text: v.text}
+	for i, more := s.first(0, ']'); more; i, more = s.next(i, ']') {
+		begin := i
+		switch {
+		case s.text[i] == '"':
+			var plain bool
+			i, plain = s.quoted(i)
+			list = append(list, unquote(s.text[begin:i], plain))
+		case s.text[i] == 'n' && nulls:
+			i += len("null")
+			list = append(list, "")
+		default:
 			return nil, false
 		}
-		list = append(list, s)
 	}
 	return list, true
 }

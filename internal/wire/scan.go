@@ -97,7 +97,12 @@ func (s *scanner) array(i, depth int) int {
 	}
 	i, more := s.first(i, ']')
 	for more {
-		if i, _ = s.value(i, depth+1); i < 0 {
+		if s.at(i) == '"' {
+			i, _ = s.quoted(i)
+		} else {
+			i, _ = s.value(i, depth+1)
+		}
+		if i < 0 {
 			return i
 		}
 		i, more = s.next(i, ']')

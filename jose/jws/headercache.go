@@ -15,8 +15,14 @@ const (
 // headers holds parsed headers by the exact bytes of their segment. An issuer
 // writes the same header into every token, so that a verifier meets very few.
 // Only headers under a valid signature get in: nobody without a key can fill it.
-// The map is replaced whole; neither it nor a header in it is ever written to.
-var headers atomic.Pointer[map[string]*Header]
+// They are replaced as a whole; neither that nor a header is ever written to.
+var headers atomic.Pointer[knownHeaders]
+
+type knownHeaders struct {
+	last   string // the latest, compared first: mostly there is no other
+	header *Header
+	all    map[string]*Header
+}
 
 // lookupHeader is parseHeader, but for headers that are known.
 func lookupHeader(segment string) (h *Header, known bool, err error) {
@@ -28,10 +34,14 @@ func lookupHeader(segment string) (h *Header, known bool, err error) {
 }
 
 func knownHeader(segment string) *Header {
-	if cache := headers.Load(); cache != nil {
-		return (*cache)[segment]
+	cache := headers.Load()
+	switch {
+	case cache == nil:
+		return nil
+	case cache.last == segment:
+		return cache.header
 	}
-	return nil
+	return cache.all[segment]
 }
 
 // rememberHeader keeps the header of a verified token. A full cache starts over;
@@ -42,15 +52,16 @@ func rememberHeader(segment string, h *Header) {
 		return
 	}
 	old := headers.Load()
-	next := make(map[string]*Header)
+	segment = strings.Clone(segment)
+	next := &knownHeaders{last: segment, header: h, all: make(map[string]*Header)}
 	if old != nil {
-		if _, ok := (*old)[segment]; ok {
+		if old.all[segment] != nil {
 			return
 		}
-		if len(*old) < maxCachedHeaders {
-			maps.Copy(next, *old)
+		if len(old.all) < maxCachedHeaders {
+			maps.Copy(next.all, old.all)
 		}
 	}
-	next[strings.Clone(segment)] = h
-	headers.CompareAndSwap(old, &next)
+	next.all[segment] = h
+	headers.CompareAndSwap(old, next)
 }

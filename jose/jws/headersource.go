@@ -15,7 +15,7 @@ type HeaderSource interface {
 }
 
 // findKey asks keys for the key that belongs to h.
-func findKey(keys jwk.Source, h Header) (*jwk.Key, error) {
+func findKey(keys jwk.Source, h *Header) (*jwk.Key, error) {
 	key, err := askFor(keys, h)
 	if err != nil {
 		return nil, err
@@ -30,13 +30,13 @@ func findKey(keys jwk.Source, h Header) (*jwk.Key, error) {
 	return key, nil
 }
 
-func askFor(keys jwk.Source, h Header) (*jwk.Key, error) {
+func askFor(keys jwk.Source, h *Header) (*jwk.Key, error) {
 	switch keys := keys.(type) {
 	case nil:
 		return nil, jwk.ErrUnknownKey
 	case *jwk.Key, *jwk.Set: // most are, and the question below takes longer
 	case HeaderSource:
-		return keys.FindHeader(h)
+		return keys.FindHeader(*h)
 	}
 	return keys.Find(h.KeyID, string(h.Algorithm))
 }

@@ -9,6 +9,7 @@ import (
 
 // A form is what a [Message] knows when it was not a plain compact token.
 type form struct {
+	payload  []byte
 	entry    *entry
 	index    int
 	streamed bool
@@ -18,10 +19,9 @@ type form struct {
 func (d *document) message(i int, key *jwk.Key) *Message {
 	e := d.entries[i]
 	return &Message{
-		header:  &e.header,
-		payload: d.payload,
-		key:     key,
-		form:    &form{entry: e, index: i, streamed: d.streamed},
+		header: &e.header,
+		key:    key,
+		form:   &form{payload: d.payload, entry: e, index: i, streamed: d.streamed},
 	}
 }
 
@@ -47,12 +47,12 @@ func (m *Message) UnprotectedMember(name string) (jsontext.Value, bool) {
 }
 
 // signingInput puts together again what the signature covers.
-func (f *form) signingInput(payload []byte) string {
+func (f *form) signingInput() string {
 	switch {
 	case f.streamed:
 		return ""
 	case f.entry.unencoded:
-		return f.entry.protected + "." + string(payload)
+		return f.entry.protected + "." + string(f.payload)
 	}
-	return f.entry.protected + "." + wire.Encode(payload)
+	return f.entry.protected + "." + wire.Encode(f.payload)
 }

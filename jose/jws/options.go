@@ -195,5 +195,5 @@ func (e *entry) findKey(keys jwk.Source) (*jwk.Key, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	return findKey(keys, e.sought)
+	return findKey(keys, &e.sought)
 }

@@ -13,12 +13,11 @@ import (
 // A Message is a payload whose signature has been verified. Only Verify and the
 // functions named after it make one.
 type Message struct {
-	header  *Header // perhaps shared with the cache: never written to
-	key     *jwk.Key
-	input   string // of a plain compact token
-	text    string // payload of a plain compact token
-	payload []byte // of any other
-	form    *form  // nil for a plain compact token
+	header *Header // perhaps shared with the cache: never written to
+	key    *jwk.Key
+	input  string // of a plain compact token
+	text   string // payload of a plain compact token
+	form   *form  // nil for a plain compact token
 }
 
 // Verify parses a token and checks its signature with the key that its "kid"
@@ -54,7 +53,7 @@ func (o *Options) verifyPlain(keys jwk.Source, token string) (m Message, err err
 	if !o.allows(h.Algorithm) {
 		return m, jwk.ErrAlgorithm
 	}
-	key, err := findKey(keys, *h)
+	key, err := findKey(keys, h)
 	if err != nil {
 		return m, err
 	}
@@ -71,7 +70,7 @@ func (o *Options) verifyPlain(keys jwk.Source, token string) (m Message, err err
 
 // Verify checks the signature as the function [Verify] does.
 func (u *Unverified) Verify(keys jwk.Source) (*Message, error) {
-	key, err := findKey(keys, *u.header)
+	key, err := findKey(keys, u.header)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +94,7 @@ func (m *Message) Payload() []byte {
 	if m.form == nil {
 		return []byte(m.text)
 	}
-	return m.payload
+	return m.form.payload
 }
 
 // PayloadString returns the payload as a string. For a compact token it costs
@@ -104,7 +103,7 @@ func (m *Message) PayloadString() string {
 	if m.form == nil {
 		return m.text
 	}
-	return string(m.payload)
+	return string(m.form.payload)
 }
 
 // Key returns the key that verified the signature.
@@ -114,7 +113,7 @@ func (m *Message) Key() *jwk.Key { return m.key }
 // if the payload was only read through.
 func (m *Message) SigningInput() string {
 	if m.form != nil {
-		return m.form.signingInput(m.payload)
+		return m.form.signingInput()
 	}
 	return m.input
 }

@@ -52,10 +52,8 @@ const (
 // A claimSet is what Verify looks at.
 type claimSet struct {
 	Claims
-	hasIssuer bool
-	tenant    string
-	alone     [1]string    // memory for an audience of one
-	object    *wire.Object // all claims; nil once they have been checked
+	few    [2]string    // memory for a small audience
+	object *wire.Object // all claims; nil once they have been checked
 }
 
 // has reports whether there is a claim of that name, be its value null.
@@ -74,7 +72,7 @@ func (c *claimSet) value(name string) jsontext.Value {
 
 // claimNames are the claims that Verify looks at, and the constants their places.
 var (
-	claimNames    = [...]string{"jti", "iss", "sub", "aud", "iat", "nbf", "exp", "tenant"} // as Sign writes them
+	claimNames    = [...]string{"jti", "iss", "sub", "aud", "iat", "nbf", "exp"} // as Sign writes them
 	namesOfClaims = wire.NewNames(claimNames[:]...)
 )
 
@@ -86,7 +84,6 @@ const (
 	iat
 	nbf
 	exp
-	tenant
 )
 
 // read reads the claims that Verify looks at. c keeps o until they have
@@ -95,7 +92,6 @@ func (c *claimSet) read(o *wire.Object) error {
 	var claims [len(claimNames)]wire.Value
 	o.Pick(namesOfClaims, claims[:])
 	c.object = o
-	c.hasIssuer = claims[iss].Kind() != 0
 	switch {
 	case !readString(claims[iss], &c.Issuer):
 		return &ClaimError{"iss", notString}
@@ -112,9 +108,6 @@ func (c *claimSet) read(o *wire.Object) error {
 	case !c.readAudience(claims[aud]):
 		return &ClaimError{"aud", notAudience}
 	}
-	// "tenant" is a name of ours and registered nowhere. What is no string is
-	// another issuer's business, and not the tenant of any key.
-	c.tenant, _ = claims[tenant].Unquote()
 	return nil
 }
 
@@ -155,11 +148,11 @@ func (c *claimSet) readAudience(v wire.Value) (ok bool) {
 	case 0:
 		return true
 	case '"':
-		c.alone[0], ok = v.Unquote()
-		c.Audience = c.alone[:]
+		c.few[0], ok = v.Unquote()
+		c.Audience = c.few[:1]
 		return ok
 	}
-	c.Audience, ok = v.Strings()
+	c.Audience, ok = v.AppendStrings(c.few[:0])
 	return ok && len(c.Audience) > 0
 }
 

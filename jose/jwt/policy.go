@@ -122,12 +122,10 @@ func (p *Policy) checkScope(h *jws.Header, c *claimSet) error {
 	switch {
 	case p.Type != "" && h.Type == "" && !p.kind.untyped:
 		return &ClaimError{"typ", missing}
-	case p.Type != "" && h.Type != "" && !h.HasType(p.Type) && !(p.kind.untyped && h.HasType(TypeJWT)):
+	case p.Type != "" && h.Type != "" && h.Type != p.Type && !h.HasType(p.Type) && !(p.kind.untyped && h.HasType(TypeJWT)):
 		return &ClaimError{"typ", "is not the type wanted"}
-	case p.Issuer != "" && !c.hasIssuer:
-		return &ClaimError{"iss", missing}
 	case p.Issuer != "" && c.Issuer != p.Issuer:
-		return &ClaimError{"iss", "is not the issuer wanted"}
+		return c.mismatch("iss", "is not the issuer wanted")
 	case p.Audience != "" && c.Audience == nil:
 		return &ClaimError{"aud", missing}
 	case p.Audience != "" && !slices.Contains(c.Audience, p.Audience):
@@ -136,6 +134,14 @@ func (p *Policy) checkScope(h *jws.Header, c *claimSet) error {
 		return &ClaimError{"exp", missing}
 	}
 	return nil
+}
+
+// mismatch reports a claim that is not what is wanted, or not there.
+func (c *claimSet) mismatch(name, reason string) error {
+	if !c.has(name) {
+		reason = missing
+	}
+	return &ClaimError{name, reason}
 }
 
 // checkProfile asks for what marks a token of the profile.

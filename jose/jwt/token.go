@@ -19,9 +19,14 @@ import (
 // Strings of a token and of its claims share the memory of the payload, which is
 // kept as long as one of them is: use [strings.Clone] on what is kept for long.
 type Token[T any] struct {
-	v      *verified
+	v      *held
 	claims T
 }
+
+// A held stands between a Token and what it speaks of. When a struct that holds a
+// Token in an unexported field is printed with a wrong verb, package fmt asks no
+// method and follows one pointer; it does not follow the second.
+type held struct{ *verified }
 
 // A verified is what tokens of every T share.
 type verified struct {
@@ -32,6 +37,7 @@ type verified struct {
 // A bound is a Token and what it speaks of, in one piece of memory.
 type bound[T any] struct {
 	Token[T]
+	held     held
 	verified verified
 }
 
@@ -41,7 +47,7 @@ func (t Token[T]) Format(s fmt.State, _ rune) { io.WriteString(s, "jwt.Token") }
 
 // Claims returns the claims read as a T.
 func (t *Token[T]) Claims() T {
-	_ = t.v.hasIssuer // not for a zero Token
+	_ = t.v.object // not for a zero Token
 	return t.claims
 }
 

@@ -110,7 +110,7 @@ func TestTokensDoNotPrint(t *testing.T) {
 	tok := accept(t, policy(), key, token)
 	var out strings.Builder
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	for _, holder := range []any{u, *u, []*jwt.Unverified{u}, struct{ U *jwt.Unverified }{u}, tok, *tok, []*jwt.Token[none]{tok}} {
+	for _, holder := range []any{u, *u, []*jwt.Unverified{u}, struct{ U *jwt.Unverified }{u}, tok, *tok, []*jwt.Token[none]{tok}, struct{ t jwt.Token[none] }{*tok}, struct{ t *jwt.Token[none] }{tok}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&out, verb+"\n", holder)
 		}

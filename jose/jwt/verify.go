@@ -35,7 +35,8 @@ func Verify[T any](p Policy, keys jwk.Source, token string) (*Token[T], error) {
 	o := objects.Get().(*wire.Object)
 	defer release(o)
 	t := new(bound[T])
-	t.v = &t.verified
+	t.held.verified = &t.verified
+	t.v = &t.held
 	t.v.message = message
 	if err := t.v.check(&p, now, o); err != nil {
 		return nil, err
