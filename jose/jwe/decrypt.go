@@ -28,7 +28,7 @@ func DecryptMessage(keys jwk.Source, p Policy, token string) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Message{header: h.Header, plaintext: plaintext, key: key}, nil
+	return &Message{header: h.Header, hidden: &hidden{&opened{plaintext: plaintext}}, key: key}, nil
 }
 
 func decryptCompact(keys jwk.Source, p *Policy, token string) ([]byte, *params, *jwk.Key, error) {

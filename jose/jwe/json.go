@@ -58,12 +58,13 @@ type candidate struct {
 }
 
 func (d *document) message(c candidate, plaintext []byte) (*Message, error) {
-	m := &Message{header: d.recipients[c.index].protected(), plaintext: plaintext, key: c.key, index: c.index}
+	o := &opened{plaintext: plaintext}
+	m := &Message{header: d.recipients[c.index].protected(), hidden: &hidden{o}, key: c.key, index: c.index}
 	if d.aad == "" {
 		return m, nil
 	}
 	var err error
-	m.aad, err = wire.Decode(d.aad)
+	o.aad, err = wire.Decode(d.aad)
 	return m, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -44,6 +45,9 @@ type Raw struct {
 	Y []byte // "y" of EC
 	D []byte // "d" of EC and OKP, "priv" of AKP; nil: a public key
 }
+
+// Format implements [fmt.Formatter]: no verb prints the numbers.
+func (r Raw) Format(s fmt.State, _ rune) { io.WriteString(s, "jwk.Raw") }
 
 // An ExtensionKey signs and verifies for an [Extension]. It is used by several
 // goroutines at once.
