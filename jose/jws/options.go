@@ -127,7 +127,7 @@ func (o Options) newEntry(m jsonMember) (*entry, error) {
 		return nil, errEncoding
 	}
 	e := &entry{protected: m.Protected.value, unprotected: m.Header.members, signature: signature}
-	if h := knownHeader(e.protected); h != nil && e.unprotected == nil {
+	if h := headers.Find(e.protected); h != nil && e.unprotected == nil {
 		e.known, e.header = true, *h
 		e.err = o.seek(e)
 		return e, nil
