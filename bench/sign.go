@@ -49,13 +49,17 @@ func signOps(alg jwk.Algorithm) ([]operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	signer, err := jwt.NewSigner(key.key, tokenType)
+	if err != nil {
+		return nil, err
+	}
 	ops := []operation{
 		{library: "bare", run: func() error {
 			_, err := sign(input)
 			return err
 		}},
 		{library: "Counterfoil", run: func() error {
-			_, err := jwt.Sign(key.key, tokenType, claims, access)
+			_, err := signer.Sign(claims, access)
 			return err
 		}},
 	}
