@@ -18,6 +18,8 @@
 //	JSON, flattened   VerifyJSON, SignFlattened  VerifyDetachedJSON, FlattenDetached  VerifyReaderJSON
 //	JSON, general     VerifyJSON, SignJSON       VerifyDetachedJSON, JoinDetached     VerifyReaderJSON
 //
+// SignDetached, SignReader and SignFlattened are methods of a [Signer].
+//
 // [VerifyAll] and [VerifyAllDetached] demand that every signature verifies, where
 // VerifyJSON is content with one. The methods of [Options] are these functions for
 // tokens with critical extensions, with payloads signed without base64url (RFC
