@@ -45,6 +45,7 @@ const (
 	missing   = "is missing"
 	notString = "is not a string"
 	notDate   = "is not a number of seconds since 1970"
+	tooLong   = "is further from iat than the longest life allowed"
 
 	notAudience = "is neither a string nor a list of strings"
 )

@@ -128,6 +128,8 @@ func explainClaim(c *ClaimError) Explanation {
 		e.Hint = "compare the policy's issuer with the issuer's own metadata, byte for byte: a slash at the end counts"
 	case c.Claim == "aud":
 		e.Hint = "the token is for somebody else, or the issuer knows this service under another name than the policy says"
+	case c.Reason == tooLong:
+		e.Hint = "ask the issuer for tokens of a shorter life, or raise the longest life that the policy allows"
 	case c.Claim == "nonce":
 		e.Hint = "the token answers another request: start again"
 	}
@@ -162,11 +164,11 @@ var explanations = []Explanation{
 	{err: jwk.ErrSignature, Stage: StageSignature, Reason: ReasonBadSeal, Hint: "the token was changed, or another key signed it"},
 	{err: jwk.ErrUnknownKey, Stage: StageKey, Reason: ReasonUnknownKey, Hint: "the key set is another issuer's, or older than the key"},
 	{err: jwk.ErrUnsupported, Stage: StageKey, Reason: ReasonUnsupported, Hint: "see docs/specs.md for what is supported"},
-	{err: jwk.ErrNoAlgorithm, Stage: StageKey, Reason: ReasonAlgorithm, Hint: "name the algorithm when the key is read: ParseAs"},
+	{err: jwk.ErrNoAlgorithm, Stage: StageKey, Reason: ReasonAlgorithm, Hint: "name the algorithm in Params when the key is read, a JWK with ParseAs"},
 	{err: jwk.ErrAlgorithm, Stage: StageKey, Reason: ReasonAlgorithm, Hint: "a key is for one algorithm: compare it with the token's alg, and with the policy"},
 	{err: jwk.ErrUse, Stage: StageKey, Reason: ReasonUse, Hint: "compare use and key_ops of the key with what it is used for"},
 	{err: jwk.ErrWeakKey, Stage: StageKey, Reason: ReasonWeakKey, Hint: "make a new one"},
-	{err: jwk.ErrNotPrivate, Stage: StageKey, Reason: ReasonNotPrivate, Hint: "sign with the private key"},
+	{err: jwk.ErrNotPrivate, Stage: StageKey, Reason: ReasonNotPrivate, Hint: "sign and decrypt with the private key"},
 	{err: jwk.ErrOpaque, Stage: StageKey, Reason: ReasonNotPrivate, Hint: "write out its public part, and keep a reference to where it is held"},
 	{err: jwk.ErrEncrypted, Stage: StageKey, Reason: ReasonUnsupported, Hint: "take the password off first: openssl pkey"},
 	{err: jwk.ErrCertificate, Stage: StageKey, Reason: ReasonUnknownKey, Hint: "the certificate leads to no root that you named, or is not valid now, or not for this"},

@@ -174,7 +174,7 @@ func (p *Policy) checkBegun(c *claimSet, now time.Time) error {
 		born = latest
 	}
 	if c.Expiry.Sub(born) > p.MaxLife {
-		return &ClaimError{"exp", "is further from iat than the longest life allowed"}
+		return &ClaimError{"exp", tooLong}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package jwt_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -279,6 +280,13 @@ func TestThreat13ClaimsAreNotEmbedded(t *testing.T) {
 	refused(jwt.Verify[value](policy(), key, token))
 	refused(jwt.Verify[pointer](policy(), key, token))
 	refused(jwt.Verify[member](policy(), key, token))
+	const note = ", which must not have Claims in it"
+	if _, err := jwt.Verify[*pointer](policy(), key, token); err == nil || !strings.HasSuffix(err.Error(), "pointer"+note) {
+		t.Error(err)
+	}
+	if _, err := jwt.Sign(key, "at+jwt", jwt.Claims{}, value{}); err == nil || !strings.HasSuffix(err.Error(), "value"+note) {
+		t.Error(err)
+	}
 	for _, extra := range []any{
 		jwt.Claims{Subject: "admin"}, value{Claims: jwt.Claims{Subject: "admin"}}, member{},
 		pointer{Claims: &jwt.Claims{}}, map[string]jwt.Claims{"profile": {}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -202,7 +203,7 @@ func encodeExtra(extra any) (jsontext.Value, error) {
 	}
 	b, err := wire.Marshal(extra)
 	if err != nil {
-		return nil, fmt.Errorf("extra claims cannot be written as JSON: %T", extra)
+		return nil, fmt.Errorf("extra claims cannot be written as JSON: %T%s", extra, noteClaims(reflect.TypeOf(extra)))
 	}
 	v := jsontext.Value(b)
 	var members map[string]jsontext.Value

@@ -11,7 +11,23 @@ import (
 )
 
 func errClaimsType[T any]() error {
-	return malformedClaims(fmt.Sprintf("claims do not fit Go type %v", reflect.TypeFor[T]()))
+	t := reflect.TypeFor[T]()
+	return malformedClaims(fmt.Sprintf("claims do not fit Go type %v%s", t, noteClaims(t)))
+}
+
+// noteClaims says of a type that it has Claims in it, as other libraries want it.
+func noteClaims(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Struct {
+		for i := range t.NumField() {
+			if f := t.Field(i).Type; f == reflect.TypeFor[Claims]() || f == reflect.TypeFor[*Claims]() {
+				return ", which must not have Claims in it"
+			}
+		}
+	}
+	return ""
 }
 
 // Verify checks token against the policy and with the keys, and reads its claims
