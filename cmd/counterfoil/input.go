@@ -68,13 +68,23 @@ func unreadable(name string, err error) error {
 	return err
 }
 
+// An inputError is a file that is larger than a command reads into memory.
+type inputError struct {
+	name  string
+	limit int64
+}
+
+func (e *inputError) Error() string {
+	return fmt.Sprintf("%s is larger than %d bytes", e.name, e.limit)
+}
+
 func readBounded(r io.Reader, name string, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, misuse("%s is larger than %d bytes", name, limit)
+		return nil, &misuseError{&inputError{name, limit}}
 	}
 	return data, nil
 }
@@ -122,8 +132,22 @@ type keyFlags struct {
 }
 
 func (k *keyFlags) register(flags *pflag.FlagSet, name, usage string) {
-	flags.StringVar(&k.source, name, "", usage)
+	flags.Var((*onceValue)(&k.source), name, usage)
 	flags.StringVar(&k.alg, "alg", "", "algorithm of a key that does not name one itself")
+}
+
+// A onceValue is a flag that is given once: of two keys none is left out in silence.
+type onceValue string
+
+func (v *onceValue) String() string { return string(*v) }
+func (v *onceValue) Type() string   { return "string" }
+
+func (v *onceValue) Set(s string) error {
+	if *v != "" {
+		return errors.New("it takes one, and has one already")
+	}
+	*v = onceValue(s)
+	return nil
 }
 
 // readKey reads one private or symmetric key to sign with.

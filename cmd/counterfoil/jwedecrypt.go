@@ -44,13 +44,22 @@ unless the key names its own. That it decrypts says nothing about who wrote it.`
 			if err != nil {
 				return d.explain(err, token)
 			}
-			a.say("decrypted by key %q; anybody who has the other half can have written it", message.Key().KeyID())
+			a.sayDecrypted(message.Key())
 			_, err = a.stdout.Write(message.Plaintext())
 			return err
 		},
 	}
 	d.register(cmd.Flags(), "")
 	return cmd
+}
+
+// sayDecrypted says who can have written what a key has decrypted.
+func (a *app) sayDecrypted(key *jwk.Key) {
+	half := "the other half"
+	if key.IsSymmetric() {
+		half = "the same key"
+	}
+	a.say("decrypted by key %q; anybody who has %s can have written it", key.KeyID(), half)
 }
 
 func decryptMessage(keys jwk.Source, p jwe.Policy, token []byte) (*jwe.Message, error) {

@@ -126,7 +126,10 @@ func (a *app) signDetached(s *jws.Signer, f jwsForm, name string) ([]byte, error
 
 // explainSign says which form would take the payload.
 func explainSign(err error, f jwsForm) error {
+	_, large := errors.AsType[*inputError](err)
 	switch {
+	case large:
+		return hinted(err, "--detached takes a payload of any size, and leaves it out of the token")
 	case errors.Is(err, jwk.ErrNotStreamable):
 		return tooLongForKey(err)
 	case errors.Is(err, jws.ErrTooLarge) && f.format == "compact":
@@ -196,6 +199,12 @@ func (a *app) jwsVerifyCommand() *cobra.Command {
 // isJSON tells the serializations apart (RFC 7516, Section 9).
 func isJSON(token []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(token, " \t\r\n"), []byte("{")) }
 
+// isCompact reports whether a token has the compact form, whatever it is worth.
+func isCompact(token []byte) bool {
+	_, err := jws.Parse(string(token))
+	return err == nil
+}
+
 // verifyJWS verifies a token in the form that it is in, with a payload that is
 // detached if a file is named.
 func (a *app) verifyJWS(keys jwk.Source, token []byte, payload string) (*jws.Message, error) {
@@ -236,6 +245,8 @@ func explainJWS(err error, token []byte, payload string) error {
 		return hinted(err, "the payload of a detached JWS comes from --payload FILE")
 	case several:
 		return err
+	case payload != "" && errors.Is(err, jws.ErrMalformed) && isCompact(token):
+		return hinted(err, "without --payload a JWS is verified with the payload that it has in it")
 	}
 	return explainKey(err, strings.TrimSpace(string(token)))
 }
