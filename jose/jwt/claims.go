@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/counterfoil/counterfoil/internal/wire"
 )
 
@@ -62,14 +60,6 @@ func (c *claimSet) has(name string) bool { return c.object.Has(name) }
 
 // claim returns the claim of that name, or the zero Value.
 func (c *claimSet) claim(name string) wire.Value { return c.object.Find(name) }
-
-// value returns the claim of that name as it was written, nil if it is absent.
-func (c *claimSet) value(name string) jsontext.Value {
-	if v := c.claim(name); v.Kind() != 0 {
-		return jsontext.Value(v.Text())
-	}
-	return nil
-}
 
 // claimNames are the claims that Verify looks at, and the constants their places.
 var (
