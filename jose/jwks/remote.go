@@ -3,6 +3,7 @@
 //
 //	keys, err := jwks.Open(jwks.Config{URL: "https://id.example/jwks"})
 //	defer keys.Close()
+//	<-keys.Loaded() // or go on: until then the answer is ErrNoKeys
 //	message, err := jws.Verify(keys, token)
 //
 // A background goroutine fetches the set ahead of its expiry. A token whose
