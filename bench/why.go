@@ -3,8 +3,8 @@ package main
 import "github.com/counterfoil/counterfoil/jose/jwk"
 
 const (
-	whyClaims = "what is added to the bare operation is some 2 µs, the same under every algorithm: half of it is reading the claims in one pass and into the struct, " +
-		"a fifth is decoding base64url, a third is memory for the token and its strings. The rest of the row is the standard library's."
+	whyClaims = "what is added to the bare operation is some 2 µs, the same under every algorithm. Under HS256 a quarter of the whole is the MAC, two fifths are reading and " +
+		"checking the claims and filling the struct, a tenth is base64url, and the rest memory and copying."
 	whyWritten = "what is added is writing the claims and encoding them, some 1.5 µs under every algorithm."
 	whyFresh   = "all of the bare operation takes 1 to 4 µs here, so that base64url in and out, the header and the memory of the message, together about 1 µs, cannot disappear; " +
 		"key schedules of the fresh key are in both."
