@@ -78,14 +78,11 @@ func (k *ecKey) signDigest(sum []byte) ([]byte, error) {
 	if k.priv == nil {
 		return nil, ErrNotPrivate
 	}
-	r, s, err := ecdsa.Sign(rand.Reader, k.priv, sum)
+	der, err := ecdsa.SignASN1(rand.Reader, k.priv, sum)
 	if err != nil {
 		return nil, fmt.Errorf("jwk: %w", err)
 	}
-	sig := make([]byte, 2*k.size)
-	r.FillBytes(sig[:k.size])
-	s.FillBytes(sig[k.size:])
-	return sig, nil
+	return k.fromASN1(der)
 }
 
 // verify takes r and s in full length and in 1..n-1, and never ASN.1.
@@ -130,6 +127,48 @@ func appendInteger(dst, n []byte) []byte {
 		dst = append(dst, 0)
 	}
 	return append(dst, n...)
+}
+
+// fromASN1 makes r and s in full length of SEQUENCE { INTEGER r, INTEGER s } in
+// DER (RFC 3279, Section 2.2.3), and of nothing else: what it reads has to be what
+// appendSignature writes.
+func (k *ecKey) fromASN1(der []byte) ([]byte, error) {
+	if len(der) < 3 || len(der) > maxDER {
+		return nil, errASN1
+	}
+	body := der[2:]
+	if der[1] == 0x81 {
+		body = der[3:]
+	}
+	sig := make([]byte, 2*k.size)
+	r, s := sig[:k.size], sig[k.size:]
+	body, ok := cutInteger(r, body)
+	if !ok {
+		return nil, errASN1
+	}
+	if _, ok = cutInteger(s, body); !ok || !k.inRange(r) || !k.inRange(s) {
+		return nil, errASN1
+	}
+	var canonical [maxDER]byte
+	if !bytes.Equal(appendSignature(canonical[:0], r, s), der) {
+		return nil, errASN1
+	}
+	return sig, nil
+}
+
+// cutInteger fills n with the number at the front of body, and returns what comes
+// behind it.
+func cutInteger(n, body []byte) (rest []byte, ok bool) {
+	if len(body) < 2 || len(body)-2 < int(body[1]) {
+		return nil, false
+	}
+	end := 2 + int(body[1])
+	value := trimZeros(body[2:end])
+	if len(value) > len(n) {
+		return nil, false
+	}
+	copy(n[len(n)-len(value):], value)
+	return body[end:], true
 }
 
 func (k *ecKey) isPrivate() bool { return k.priv != nil }

@@ -10,7 +10,6 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"math/big"
 
 	"filippo.io/mldsa"
 )
@@ -122,34 +121,6 @@ func (k *opaqueKey) options() crypto.SignerOpts {
 	default:
 		return crypto.Hash(0)
 	}
-}
-
-// fromASN1 makes r and s in full length of SEQUENCE { INTEGER r, INTEGER s } in
-// DER (RFC 3279, Section 2.2.3), and of nothing else.
-func (k *ecKey) fromASN1(der []byte) ([]byte, error) {
-	var numbers struct{ R, S *big.Int }
-	if len(der) > maxDER || !isDER(der, &numbers) {
-		return nil, errASN1
-	}
-	sig := make([]byte, 2*k.size)
-	r, s := sig[:k.size], sig[k.size:]
-	for _, part := range []struct {
-		n  *big.Int
-		to []byte
-	}{{numbers.R, r}, {numbers.S, s}} {
-		if part.n.Sign() <= 0 || part.n.BitLen() > 8*k.size {
-			return nil, errASN1
-		}
-		part.n.FillBytes(part.to)
-	}
-	if !k.inRange(r) || !k.inRange(s) {
-		return nil, errASN1
-	}
-	// encoding/asn1 passes over what else stands in the sequence.
-	if canonical := appendSignature(nil, r, s); string(canonical) != string(der) {
-		return nil, errASN1
-	}
-	return sig, nil
 }
 
 var errASN1 = errors.New("jwk: the signer's answer is not an ECDSA signature in DER")
