@@ -2,7 +2,6 @@ package jwks
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -135,7 +134,7 @@ func (r *Remote) fetch(ctx context.Context) (maxAge time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	req.Header.Set("Accept", r.cfg.accept())
 	if now != nil && now.etag != "" {
 		req.Header.Set("If-None-Match", now.etag)
 	}
@@ -158,7 +157,7 @@ func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, er
 	// Without an entity tag we asked no question to which 304 is an answer.
 	if resp.StatusCode == http.StatusNotModified && now != nil && now.etag != "" {
 		age = freshness(resp.Header, now.maxAge) // RFC 9111, Section 4.3.4: what it does not say stays
-		return &held{set: now.set, body: now.body, digest: now.digest, etag: now.etag, at: sent, maxAge: age}, nil
+		return &held{resource: now.resource, body: now.body, digest: now.digest, etag: now.etag, at: sent, maxAge: age}, nil
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, &fetch.StatusError{Status: resp.StatusCode}
@@ -167,11 +166,11 @@ func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, er
 	if err != nil {
 		return nil, err
 	}
-	set, err := r.cfg.parse(body)
+	res, err := r.cfg.parse(body)
 	if err != nil {
-		return nil, fmt.Errorf("not a key set: %w", err)
+		return nil, err
 	}
-	return &held{set: set, body: body, digest: digest(body), etag: resp.Header.Get("ETag"), at: sent, maxAge: age}, nil
+	return &held{resource: res, body: body, digest: digest(body), etag: resp.Header.Get("ETag"), at: sent, maxAge: age}, nil
 }
 
 func (r *Remote) replace(next *held) {

@@ -30,6 +30,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
 )
 
 const (
@@ -87,6 +88,9 @@ type Config struct {
 	// Issuer is the only one whose tokens the keys may sign, whatever they say
 	// themselves: jose/jwt enforces it. Default: any.
 	Issuer string
+	// Certificates say which chain is trusted, where that is what URL has: see
+	// [Directory]. Default nil: URL has a JWK Set.
+	Certificates *jws.Certificates
 	// Extensions are algorithms that keys may have beside those of package jwk.
 	Extensions []jwk.Extension
 	MaxAge     time.Duration // used when the source names none; default 10 min
@@ -116,22 +120,15 @@ type Remote struct {
 	lastErr  error
 }
 
-// held is one set and what is known about it.
+// held is what the source has, and what is known about it.
 type held struct {
-	set     *jwk.Set
+	resource
 	body    []byte
 	digest  string // of body
 	etag    string
 	at      time.Time // when the source last confirmed it
 	maxAge  time.Duration
 	fromAge time.Duration // its age when it was read from disk
-}
-
-// parse reads a set as its source wrote it.
-func (c *Config) parse(body []byte) (*jwk.Set, error) {
-	return jwk.ParseSetAs(body, jwk.Params{
-		Algorithm: c.Algorithm, Extensions: c.Extensions, Limits: jwk.Limits{Issuer: c.Issuer},
-	})
 }
 
 func digest(body []byte) string {
@@ -150,6 +147,13 @@ func (h *held) age() time.Duration {
 // the first fetch has succeeded, or a copy was found on disk, Find answers
 // [ErrNoKeys]. The caller closes the Remote.
 func Open(cfg Config) (*Remote, error) {
+	if cfg.Certificates != nil {
+		return nil, errors.New("Certificates are for a Directory")
+	}
+	return open(cfg)
+}
+
+func open(cfg Config) (*Remote, error) {
 	u, err := fetch.ParseURL(cfg.URL)
 	if err != nil {
 		return nil, err
@@ -157,7 +161,7 @@ func Open(cfg Config) (*Remote, error) {
 	if cfg.MaxAge < 0 || cfg.MaxStale < 0 {
 		return nil, errors.New("MaxAge and MaxStale must not be negative")
 	}
-	if _, err := cfg.parse([]byte(`{"keys":[]}`)); err != nil { // Extensions that contradict one another
+	if err := cfg.checkKind(); err != nil {
 		return nil, err
 	}
 	cfg.MaxAge = min(max(cmp.Or(cfg.MaxAge, DefaultMaxAge), MinMaxAge), MaxMaxAge)
@@ -197,12 +201,12 @@ func (r *Remote) Close() error {
 // Find implements [jwk.Source]. It never blocks. An unknown kid is refused, and
 // asks for a fetch that later callers profit from.
 func (r *Remote) Find(kid, alg string) (*jwk.Key, error) {
-	h := r.held.Load()
-	if h == nil {
-		return nil, ErrNoKeys
+	h, err := r.current()
+	if err != nil {
+		return nil, err
 	}
-	if h.age() > r.cfg.MaxStale {
-		return nil, ErrWithdrawn
+	if h.chain != nil {
+		return nil, jwk.ErrUnknownKey // whose key it is takes the header: see findX5U
 	}
 	key, err := h.set.Find(kid, alg)
 	// A token without kid must not steer us: whoever has no key at all can make one.
@@ -210,6 +214,18 @@ func (r *Remote) Find(kid, alg string) (*jwk.Key, error) {
 		signal(r.missed)
 	}
 	return key, err
+}
+
+// current returns what may be used now.
+func (r *Remote) current() (*held, error) {
+	h := r.held.Load()
+	if h == nil {
+		return nil, ErrNoKeys
+	}
+	if h.age() > r.cfg.MaxStale {
+		return nil, ErrWithdrawn
+	}
+	return h, nil
 }
 
 // Refresh asks for a fetch now, without waiting for it: somebody knows that the
@@ -224,7 +240,7 @@ func signal(c chan struct{}) {
 }
 
 // Set returns the present set, or nil when none is loaded or the last one was
-// withdrawn.
+// withdrawn. That of a chain of certificates is empty.
 func (r *Remote) Set() *jwk.Set {
 	if h := r.held.Load(); h != nil && h.age() <= r.cfg.MaxStale {
 		return h.set
@@ -253,7 +269,7 @@ func (r *Remote) Ready() error {
 		return errors.Join(ErrNoKeys, r.lastError())
 	case h.age() > r.cfg.MaxStale:
 		return errors.Join(ErrWithdrawn, r.lastError())
-	case h.set.Len() == 0:
+	case h.keys() == 0:
 		return errors.New("the key set has no usable key")
 	}
 	return nil
@@ -268,7 +284,7 @@ func (r *Remote) lastError() error {
 // Status is a moment in the life of a Remote.
 type Status struct {
 	URL       string
-	Keys      int           // usable keys held
+	Keys      int           // usable keys held; of a chain of certificates one
 	Skipped   []jwk.Skipped // keys of the last set that were left out, and why
 	Age       time.Duration // since the source last confirmed the set; 0 if none is held
 	Expires   time.Duration // age at which the set should have been replaced
@@ -284,7 +300,7 @@ func (r *Remote) Status() Status {
 	s := Status{URL: r.cfg.URL, Fetches: r.fetches, Failures: r.failures, LastTry: r.lastTry, LastError: r.lastErr}
 	r.mu.Unlock()
 	if h := r.held.Load(); h != nil {
-		s.Keys, s.Skipped, s.Age, s.Expires = h.set.Len(), h.set.Skipped(), h.age(), h.maxAge
+		s.Keys, s.Skipped, s.Age, s.Expires = h.keys(), h.set.Skipped(), h.age(), h.maxAge
 	}
 	return s
 }

@@ -58,13 +58,13 @@ func (c *Config) readState() (*held, error) {
 		return nil, os.ErrNotExist
 	}
 	body := []byte(d.Body)
-	set, err := c.parse(body)
+	res, err := c.parse(body)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
 	return &held{
-		set: set, body: body, digest: digest(body), etag: d.ETag, at: now,
+		resource: res, body: body, digest: digest(body), etag: d.ETag, at: now,
 		maxAge:  time.Duration(d.MaxAge) * time.Second,
 		fromAge: max(now.Sub(time.Unix(d.At, 0)), 0),
 	}, nil

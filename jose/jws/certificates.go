@@ -23,7 +23,8 @@ import (
 // A token brings its certificates in the protected header parameter "x5c" (RFC 7515,
 // Section 4.1.6), or names one that the caller holds by "x5t#S256". What it says by
 // "x5c", "x5t" and "x5t#S256" must all be true of the one certificate. Nothing is
-// ever fetched: "x5u" is passed over, as are "jwk" and "kid". [jwk.Key.Certificates]
+// ever fetched: "x5u" is passed over, as are "jwk" and "kid"; what jose/jwks keeps of
+// URLs out of a list comes in by [Certificates.FindChain]. [jwk.Key.Certificates]
 // of the key that verified tells who signed; its KeyID is its thumbprint.
 //
 // Whether a certificate was revoked is not looked at.
@@ -60,13 +61,34 @@ func (c *Certificates) Find(string, string) (*jwk.Key, error) { return nil, jwk.
 // names no certificate or one that is not held, [jwk.ErrCertificate], [jwk.ErrAlgorithm],
 // and [jwk.ErrMalformed] and [jwk.ErrWeakKey] for what cannot be used.
 func (c *Certificates) FindHeader(h Header) (*jwk.Key, error) {
+	return c.pinned(h, func() (*jwk.Key, error) { return c.find(h) })
+}
+
+// FindChain is [Certificates.FindHeader] for a chain that the caller has got in
+// another way, such as from an "x5u" of his own list (RFC 7515, Section 4.1.5): it must
+// lead to Roots and be accepted, and what the header says by "x5c", "x5t" and
+// "x5t#S256" must be true of its first certificate. Held is not used. The certificates
+// must not be changed.
+func (c *Certificates) FindChain(h Header, chain []*x509.Certificate) (*jwk.Key, error) {
+	return c.pinned(h, func() (*jwk.Key, error) {
+		key, err := c.fromChain(chain, h.Algorithm)
+		if err != nil {
+			return nil, err
+		}
+		return key, matchX5C(h, chain[0])
+	})
+}
+
+// pinned returns the key that find has if the header's algorithm is one of ours and
+// its hashes are those of the key's certificate.
+func (c *Certificates) pinned(h Header, find func() (*jwk.Key, error)) (*jwk.Key, error) {
 	if c.Now == nil {
 		return nil, errNoNow
 	}
 	if !slices.Contains(c.Algorithms, h.Algorithm) {
 		return nil, jwk.ErrAlgorithm
 	}
-	key, err := c.find(h)
+	key, err := find()
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +100,7 @@ func (c *Certificates) FindHeader(h Header) (*jwk.Key, error) {
 
 func (c *Certificates) find(h Header) (*jwk.Key, error) {
 	if x5c, ok := h.Member("x5c"); ok && c.Roots != nil {
-		return c.fromChain(x5c, h.Algorithm)
+		return c.fromX5C(x5c, h.Algorithm)
 	}
 	x5t, err := textMember(h, "x5t#S256")
 	if err != nil {
@@ -92,14 +114,18 @@ func (c *Certificates) find(h Header) (*jwk.Key, error) {
 	return nil, jwk.ErrUnknownKey
 }
 
-// fromChain returns the key of an "x5c" chain that is trusted.
-func (c *Certificates) fromChain(x5c []byte, alg jwk.Algorithm) (*jwk.Key, error) {
-	if c.Accept == nil {
-		return nil, errNoAccept
-	}
+func (c *Certificates) fromX5C(x5c []byte, alg jwk.Algorithm) (*jwk.Key, error) {
 	chain, err := jwk.ParseX5C(x5c)
 	if err != nil {
 		return nil, err
+	}
+	return c.fromChain(chain, alg)
+}
+
+// fromChain returns the key of a chain that is trusted.
+func (c *Certificates) fromChain(chain []*x509.Certificate, alg jwk.Algorithm) (*jwk.Key, error) {
+	if c.Accept == nil {
+		return nil, errNoAccept
 	}
 	key, err := jwk.FromCertificates(chain, jwk.Params{Algorithm: alg})
 	if err != nil {

@@ -1,0 +1,103 @@
+package jwks
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
+)
+
+// A resource is what a source has: a JWK Set, or a chain of certificates.
+type resource struct {
+	set   *jwk.Set            // empty beside a chain
+	chain []*x509.Certificate // nil beside a set
+}
+
+func (r *resource) keys() int {
+	if r.chain != nil {
+		return 1
+	}
+	return r.set.Len()
+}
+
+// checkKind refuses fields that say nothing about the kind of resource that c is
+// for, or that contradict one another.
+func (c *Config) checkKind() error {
+	trust := c.Certificates
+	switch {
+	case trust == nil:
+		_, err := c.parseSet([]byte(`{"keys":[]}`)) // Extensions
+		return err
+	case c.Algorithm != "" || c.Extensions != nil:
+		return errors.New("Algorithm and Extensions are for a JWK Set, not for Certificates")
+	case trust.Roots == nil || trust.Accept == nil || trust.Now == nil || len(trust.Algorithms) == 0:
+		return errors.New("Certificates needs Roots, Accept, Now and Algorithms")
+	}
+	return nil
+}
+
+// accept is what we ask the source for (RFC 7517, Section 8.5; RFC 8555, Section 9.1).
+// Certificates are served as many things.
+func (c *Config) accept() string {
+	if c.Certificates != nil {
+		return "application/pem-certificate-chain, */*;q=0.5"
+	}
+	return "application/jwk-set+json, application/json"
+}
+
+// parse reads what the source wrote.
+func (c *Config) parse(body []byte) (resource, error) {
+	if c.Certificates != nil {
+		chain, err := c.parseChain(body)
+		if err != nil {
+			return resource{}, fmt.Errorf("not a chain to trust: %w", err)
+		}
+		return resource{set: new(jwk.Set), chain: chain}, nil
+	}
+	set, err := c.parseSet(body)
+	if err != nil {
+		return resource{}, fmt.Errorf("not a key set: %w", err)
+	}
+	return resource{set: set}, nil
+}
+
+func (c *Config) parseSet(body []byte) (*jwk.Set, error) {
+	return jwk.ParseSetAs(body, jwk.Params{
+		Algorithm: c.Algorithm, Extensions: c.Extensions, Limits: jwk.Limits{Issuer: c.Issuer},
+	})
+}
+
+// parseChain reads certificates in PEM (RFC 7515, Section 4.1.5). A chain that is not
+// trusted now does not take the place of another; whether it still is, is looked at
+// again with each token.
+func (c *Config) parseChain(body []byte) ([]*x509.Certificate, error) {
+	chain, err := jwk.ParseCertificates(body)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, alg := range c.Certificates.Algorithms {
+		_, err := c.Certificates.FindChain(jws.Header{Algorithm: alg}, chain)
+		if err == nil {
+			return chain, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// findX5U returns the key of the chain, if it is trusted and what the header says. It
+// never asks for a fetch: anybody can write a header.
+func (r *Remote) findX5U(h jws.Header) (*jwk.Key, error) {
+	now, err := r.current()
+	if err != nil {
+		return nil, err
+	}
+	key, err := r.cfg.Certificates.FindChain(h, now.chain)
+	if err != nil {
+		return nil, err
+	}
+	return key.WithLimits(jwk.Limits{Issuer: r.cfg.Issuer}), nil
+}
