@@ -16,18 +16,18 @@ var parsingPackages = []string{"internal/wire", "jose/jwk", "jose/jws", "jose/jw
 // sameParser names functions that are another parser under a second name, or with
 // an option or a source of bytes more.
 var sameParser = map[string]string{
-	"jose/jwk.ParseAs":              "Parse",
-	"jose/jwk.ParsePublicAs":        "ParsePublic",
-	"jose/jwk.ParseSetAs":           "ParseSet",
-	"jose/jwk.ParsePrivateSetAs":    "ParsePrivateSet",
-	"jose/jws.VerifyAll":            "VerifyJSON",
-	"jose/jws.VerifyAllDetached":    "VerifyJSON",
-	"jose/jws.VerifyDetachedJSON":   "VerifyJSON",
-	"jose/jws.VerifyReaderJSON":     "VerifyJSON",
-	"oauth/dpop.FromHeader":         "Verify", // it parses nothing
-	"oauth/statuslist.Verify":       "Parse",  // and jwt.Verify, which has its own
-	"revocation.ParseKind":          "OpenFrame", // a look into a list of names
-	"revocation.ParseLink":          "OpenFrame", // 16 bytes in base64url
+	"jose/jwk.ParseAs":            "Parse",
+	"jose/jwk.ParsePublicAs":      "ParsePublic",
+	"jose/jwk.ParseSetAs":         "ParseSet",
+	"jose/jwk.ParsePrivateSetAs":  "ParsePrivateSet",
+	"jose/jws.VerifyAll":          "VerifyJSON",
+	"jose/jws.VerifyAllDetached":  "VerifyJSON",
+	"jose/jws.VerifyDetachedJSON": "VerifyJSON",
+	"jose/jws.VerifyReaderJSON":   "VerifyJSON",
+	"oauth/dpop.FromHeader":       "Verify",    // it parses nothing
+	"oauth/statuslist.Verify":     "Parse",     // and jwt.Verify, which has its own
+	"revocation.ParseKind":        "OpenFrame", // a look into a list of names
+	"revocation.ParseLink":        "OpenFrame", // 16 bytes in base64url
 }
 
 // Each function that takes apart what somebody sends has a fuzz target in its
