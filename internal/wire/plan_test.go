@@ -107,7 +107,7 @@ type (
 		Base `json:"base"`
 	}
 	empty      struct{}
-	unexported struct{ a string }
+	unexported struct{ a string } //lint:ignore U1000 what is unexported is passed over
 	ignored    struct {
 		A string `json:"-"`
 		B string `json:"b"`
@@ -129,10 +129,10 @@ type (
 		B map[string]any `json:",embed"`
 	}
 	badTag struct {
-		A string `json:"a,"`
+		A string `json:"a,"` //lint:ignore SA5008 that is what is tested
 	}
 	strangeTag struct {
-		A string `json:"a,whatever"`
+		A string `json:"a,whatever"` //lint:ignore SA5008 that is what is tested
 	}
 	arrays struct {
 		A [2]string `json:"a"`

@@ -382,7 +382,8 @@ func TestNewAgreementKeys(t *testing.T) {
 	if pub, err := jwk.New(&a.PublicKey, p); err != nil || pub.Thumbprint() != k.Thumbprint() {
 		t.Errorf("%v, %v", pub, err)
 	}
-	if _, err := jwk.New(&ecdsa.PrivateKey{PublicKey: b.PublicKey, D: a.D}, p); !errors.Is(err, jwk.ErrMalformed) { //lint:ignore SA1019 the halves of two keys
+	//lint:ignore SA1019 the halves of two keys
+	if _, err := jwk.New(&ecdsa.PrivateKey{PublicKey: b.PublicKey, D: a.D}, p); !errors.Is(err, jwk.ErrMalformed) {
 		t.Errorf("halves of two keys: %v", err)
 	}
 	withoutNumbers := ecdsa.PublicKey{Curve: elliptic.P256()}

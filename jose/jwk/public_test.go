@@ -118,7 +118,7 @@ func TestZeroKey(t *testing.T) {
 		t.Error(err)
 	}
 	k.WithLimits(jwk.Limits{Issuer: "i"}).Limits()
-	_, _ = json.Marshal(k)
+	_, _ = json.Marshal(&k)
 	_ = fmt.Sprint(k, &k)
 	set, err := jwk.NewSet(&k)
 	if err != nil {

@@ -57,7 +57,7 @@ func OpenDirectory(sets ...Config) (*Directory, error) {
 
 func (d *Directory) open(cfg Config) error {
 	if cfg.Issuer == "" {
-		return errors.New("Issuer is required")
+		return errors.New("no Issuer is named")
 	}
 	if d.remotes[cfg.URL] != nil {
 		return errors.New("its URL is there already")

@@ -148,7 +148,7 @@ func (h *held) age() time.Duration {
 // [ErrNoKeys]. The caller closes the Remote.
 func Open(cfg Config) (*Remote, error) {
 	if cfg.Certificates != nil {
-		return nil, errors.New("Certificates are for a Directory")
+		return nil, errors.New("jwks: Certificates are for a Directory")
 	}
 	return open(cfg)
 }

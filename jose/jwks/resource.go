@@ -31,9 +31,9 @@ func (c *Config) checkKind() error {
 		_, err := c.parseSet([]byte(`{"keys":[]}`)) // Extensions
 		return err
 	case c.Algorithm != "" || c.Extensions != nil:
-		return errors.New("Algorithm and Extensions are for a JWK Set, not for Certificates")
+		return errors.New("with Certificates there is no place for Algorithm and Extensions, which are for a JWK Set")
 	case trust.Roots == nil || trust.Accept == nil || trust.Now == nil || len(trust.Algorithms) == 0:
-		return errors.New("Certificates needs Roots, Accept, Now and Algorithms")
+		return errors.New("in Certificates, Roots, Accept, Now and Algorithms are required")
 	}
 	return nil
 }

@@ -103,7 +103,8 @@ func TestRoundTrip(t *testing.T) {
 				}
 			}
 		}
-		if seal(t, k, p.Encryption) == seal(t, k, p.Encryption) {
+		first, second := seal(t, k, p.Encryption), seal(t, k, p.Encryption)
+		if first == second {
 			t.Errorf("%s: two messages are alike", p.Algorithm)
 		}
 	}
