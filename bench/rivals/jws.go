@@ -23,6 +23,7 @@ var JWS = []SignatureLibrary{
 func goJoseJWS(alg string, public any) (func([]byte) ([]byte, error), error) {
 	algs := []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)}
 	return func(data []byte) ([]byte, error) {
+		//lint:ignore SA1019 either serialization, as the caller gives it
 		message, err := jose.ParseSigned(string(data), algs)
 		if err != nil {
 			return nil, err
