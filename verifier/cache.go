@@ -1,14 +1,12 @@
 package verifier
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"hash"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/revocation"
@@ -29,18 +27,18 @@ const (
 // A cache remembers tokens that passed verification, so that one that comes
 // again costs a hash and a look-up in place of a signature check. It answers for
 // form, signature and claims only: whether a token is revoked is looked up each
-// time, and its key must still be the key that it was verified with.
+// time, and the keys must still be those that it was verified with.
 //
-// It is keyed by an HMAC, under a secret of this process, over the whole token,
-// signature included: nobody can aim at an entry, and what was never verified is
-// never found. Only verified tokens go in.
+// A token is found by a hash of all of it, signature included, under a secret of
+// this process, so that nobody can aim at an entry. It is the same token if it has
+// the same bytes: the hash alone decides nothing. Only verified tokens go in.
 type cache struct {
-	hashes sync.Pool // of *cacheHash
+	seed   maphash.Seed // the secret
 	now    func() time.Time
 	shards [cacheShards]cacheShard
 }
 
-type cacheID [sha256.Size]byte
+type cacheID uint64
 
 type cacheShard struct {
 	limit int
@@ -49,10 +47,14 @@ type cacheShard struct {
 	held map[cacheID]*checked
 }
 
-// checked is a token that passed verification, with what later checks need.
+// checked is a token that passed verification, with what later checks need: what
+// they all look at stands close together.
 type checked struct {
 	*jwt.Token[Access]
+	text    string    // as it came
+	keys    *jwk.Set  // that it was verified with
 	at      time.Time // when, by the policy's clock
+	expiry  time.Time
 	targets atomic.Pointer[preparedTargets]
 }
 
@@ -62,53 +64,33 @@ type preparedTargets struct {
 	list   []revocation.Target
 }
 
-// cacheHash is a keyed hash and room for its input.
-type cacheHash struct {
-	hash.Hash
-	input []byte
-}
-
 // newCache returns a cache of up to limit tokens.
 func newCache(limit int, now func() time.Time) *cache {
-	c := &cache{now: now}
-	var secret [sha256.Size]byte
-	rand.Read(secret[:]) // never fails
-	c.hashes.New = func() any { return &cacheHash{Hash: hmac.New(sha256.New, secret[:])} }
+	c := &cache{seed: maphash.MakeSeed(), now: now}
 	for i := range c.shards {
 		c.shards[i] = cacheShard{limit: max(1, limit/cacheShards), held: make(map[cacheID]*checked)}
 	}
 	return c
 }
 
-func (c *cache) id(token string) (id cacheID) {
-	h := c.hashes.Get().(*cacheHash)
-	h.Reset()
-	h.input = append(h.input[:0], token...)
-	h.Write(h.input)
-	h.Sum(id[:0])
-	c.hashes.Put(h)
-	return id
-}
+func (c *cache) id(token string) cacheID { return cacheID(maphash.String(c.seed, token)) }
 
-func (c *cache) shard(id cacheID) *cacheShard { return &c.shards[id[0]%cacheShards] }
+func (c *cache) shard(id cacheID) *cacheShard { return &c.shards[id%cacheShards] }
 
-// find returns a token that was verified before and would be verified again: its
-// key is still the one that keys has for it, and neither has it expired nor has
-// the clock gone back behind the verification. Whatever is not clear, the leeway
-// beyond "exp" included, is left to verification proper, which also knows the
-// right error.
-func (c *cache) find(id cacheID, keys *keySource) *checked {
+// find returns a token that was verified before and would be verified again: the
+// keys are still those of then, and neither has it expired nor has the clock gone
+// back behind the verification. Whatever is not clear, the leeway beyond "exp"
+// included, is left to verification proper, which also knows the right error.
+func (c *cache) find(id cacheID, token string, keys *jwk.Set) *checked {
 	s := c.shard(id)
 	s.mu.Lock()
 	t := s.held[id]
 	s.mu.Unlock()
-	if t == nil {
+	if t == nil || t.text != token {
 		return nil
 	}
-	h := t.Header()
-	key, err := keys.Find(h.KeyID, string(h.Algorithm))
 	now := c.now()
-	if err == nil && key == t.Key() && !now.Before(t.at) && now.Before(t.Expiry()) {
+	if keys != nil && t.keys == keys && !now.Before(t.at) && now.Before(t.expiry) {
 		return t
 	}
 	s.mu.Lock()
@@ -134,8 +116,8 @@ func (s *cacheShard) evict() {
 	var expiry time.Time
 	looked := 0
 	for id, t := range s.held { // in an order that is different each time
-		if looked == 0 || t.Expiry().Before(expiry) {
-			first, expiry = id, t.Expiry()
+		if looked == 0 || t.expiry.Before(expiry) {
+			first, expiry = id, t.expiry
 		}
 		if looked++; looked == evictionSample {
 			break
@@ -162,7 +144,7 @@ func (v *Verifier) verified(token string) (*checked, error) {
 		return v.verifyAnew(token)
 	}
 	id := v.cache.id(token)
-	if t := v.cache.find(id, &v.keys); t != nil {
+	if t := v.cache.find(id, token, v.keys.set()); t != nil {
 		v.cached.Add(1)
 		return t, nil
 	}
@@ -174,10 +156,12 @@ func (v *Verifier) verified(token string) (*checked, error) {
 }
 
 func (v *Verifier) verifyAnew(token string) (*checked, error) {
-	at := v.policy.Now()
+	// Before the verification: if the set is replaced meanwhile, the token is
+	// not found again, instead of found under keys that it was not verified with.
+	keys, at := v.keys.set(), v.policy.Now()
 	t, err := jwt.Verify[Access](v.policy, &v.keys, token)
 	if err != nil {
 		return nil, err
 	}
-	return &checked{Token: t, at: at}, nil
+	return &checked{Token: t, text: token, keys: keys, at: at, expiry: t.Expiry()}, nil
 }

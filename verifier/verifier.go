@@ -54,6 +54,18 @@ func (k *keySource) Find(kid, alg string) (*jwk.Key, error) {
 	return nil, jwks.ErrNoKeys
 }
 
+// set returns the keys that Find looks among, or nil while there are none. Another
+// set is another pointer.
+func (k *keySource) set() *jwk.Set {
+	if k.fixed != nil {
+		return k.fixed
+	}
+	if r := k.remote.Load(); r != nil {
+		return r.Set()
+	}
+	return nil
+}
+
 func (k *keySource) ready() error {
 	if k.fixed != nil {
 		return nil
