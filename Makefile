@@ -59,8 +59,9 @@ dist: ## static binaries for five systems in dist/, with SHA256SUMS
 	@cd dist && sha256sum counterfoil_* > SHA256SUMS
 
 FUZZTIME ?= 30s
-fuzz: ## fuzz every parser for FUZZTIME each
-	@scripts/fuzz $(FUZZTIME)
+DIFFERTIME ?= 8m
+fuzz: ## fuzz every parser for FUZZTIME, and compare with other libraries for an hour
+	@scripts/fuzz $(FUZZTIME) $(DIFFERTIME)
 
 planted: ## take each check out in a copy, and see its test fail
 	$(GO) test -timeout 60m -run TestPlanted -planted all .
