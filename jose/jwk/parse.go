@@ -33,6 +33,9 @@ func ParseAs(data []byte, p Params) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	if j.has("keys") && !j.has("kty") {
+		return nil, malformed("this is a JWK Set, which ParseSet and ParsePrivateSet read")
+	}
 	return j.key(&p)
 }
 

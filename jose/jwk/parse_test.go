@@ -226,3 +226,10 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseNamesASet(t *testing.T) {
+	_, err := jwk.Parse([]byte(`{"keys":[]}`))
+	if !errors.Is(err, jwk.ErrMalformed) || !strings.Contains(err.Error(), "ParseSet") {
+		t.Errorf("a set in the place of a key: %v", err)
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -156,7 +157,7 @@ func Open(cfg Config) (*Remote, error) {
 func open(cfg Config) (*Remote, error) {
 	u, err := fetch.ParseURL(cfg.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("jwks: URL: %w", err)
 	}
 	if cfg.MaxAge < 0 || cfg.MaxStale < 0 {
 		return nil, errors.New("MaxAge and MaxStale must not be negative")
