@@ -356,6 +356,12 @@ var lenientMessages = []rule[message]{
 	{"empty ciphertext", "RFC 7516 §7.2.1: there for the empty plaintext too", func(m message) bool {
 		return hasAny(m.members, "ciphertext") && spelling(m.members, "ciphertext") == ""
 	}},
+	{"a name that is nearly another's", "RFC 7515 §4: names are compared byte by byte", func(m message) bool {
+		return slices.ContainsFunc(m.members, func(a member) bool {
+			near := strings.ToLower(strings.TrimSpace(a.name))
+			return near != a.name && hasAny(m.members, near)
+		})
+	}},
 }
 
 func (m message) any(holds func(recipient) bool) bool {
@@ -408,6 +414,10 @@ func TestMessages(t *testing.T) {
 	// nearly that of another member.
 	both := strings.Replace(emptyMessage, `"ciphertext":""`, `"ciphertext":"","Ciphertext":[]`, 1)
 	checkMessage(t, newMessage(messageKeys()[2], both))
+	// One refuses what was compressed and is nothing, the other a name with a
+	// space behind it.
+	keys := messageKeys()
+	checkMessage(t, craftMessage(keys[0xab%len(keys)], &script{[]byte("0270X0010071")}))
 	messages.report(t)
 }
 
