@@ -59,6 +59,9 @@ func (n *Names) place(name string, key nameKey) int {
 	}
 }
 
+// Has reports whether name is one of them.
+func (n *Names) Has(name string) bool { return n.place(name, keyOf(name)) >= 0 }
+
 // Pick puts the value of each member that n has into values, by its place there,
 // and leaves the others as they are.
 func (o *Object) Pick(n *Names, values []Value) {

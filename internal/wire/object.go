@@ -3,6 +3,7 @@ package wire
 import (
 	"math"
 	"math/bits"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -43,6 +44,18 @@ type member struct {
 type Value struct {
 	text  string
 	plain bool // a string without escapes
+}
+
+var objects = sync.Pool{New: func() any { return new(Object) }}
+
+// NewObject returns an Object that is ready for [Object.Parse], perhaps one that
+// was released.
+func NewObject() *Object { return objects.Get().(*Object) }
+
+// Release gives o up. Values that came out of it stay as they are.
+func (o *Object) Release() {
+	o.Reset()
+	objects.Put(o)
 }
 
 // Reset makes o ready for another text.

@@ -31,10 +31,7 @@ type Header struct {
 // reserved are the parameters that this package gives a meaning, and those that
 // would change how a message is read: nobody else may set one, and none of them
 // can be an extension.
-var reserved = []string{
-	"alg", "enc", "kid", "typ", "cty", "zip", "crit", "iv", "tag", "epk", "apu", "apv", "p2s", "p2c",
-	"jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "b64", "ek", "psk_id",
-}
+var reserved = append(paramNames[:], "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "b64")
 
 // Member returns the header parameter of that name, or false. It knows those that
 // have no meaning for this package.

@@ -3,7 +3,6 @@ package jwe
 import (
 	"bytes"
 	"errors"
-	"maps"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -221,8 +220,11 @@ func readString(name string, value jsontext.Value, to *string) error {
 	if value == nil {
 		return nil
 	}
-	s, err := members{name: value}.text(name)
-	*to = s
+	if value.Kind() != '"' {
+		return malformed(name)
+	}
+	s, err := jsontext.AppendUnquote(nil, value)
+	*to = string(s)
 	return err
 }
 
@@ -245,40 +247,42 @@ func (d *document) read(list []recipientJSON, unprotected jsontext.Value) error 
 // A common is the two headers that all recipients have. They are read once, so
 // that a long header costs no more where there are many recipients.
 type common struct {
-	protected, shared members
-	known             members // those of both with a meaning here
-	safe              params  // what the protected one says by itself
-	n                 int     // parameters so far, in all headers
+	protected, shared wire.Object
+	known             joseHeader  // of both
+	own               wire.Object // of the recipient at hand
+	safe              params      // what the protected one says by itself
+	n                 int         // parameters so far, in all headers
 }
 
 func readCommon(protected string, unprotected jsontext.Value) (*common, error) {
 	h := new(common)
 	if protected != "" {
-		data, err := decodeHeader(protected)
+		text, err := decodeHeader(protected)
 		if err != nil {
 			return nil, err
 		}
-		if h.protected, err = parseMembers(data); err != nil {
+		if err := parseHeader(&h.protected, text); err != nil {
 			return nil, err
 		}
 	}
 	if unprotected != nil {
-		var err error
-		if h.shared, err = parseMembers(unprotected); err != nil {
+		if err := parseHeader(&h.shared, string(unprotected)); err != nil {
 			return nil, err
 		}
 	}
-	if err := checkUnprotected(h.shared, h.protected); err != nil {
+	if err := checkUnprotected(&h.shared, &h.protected); err != nil {
 		return nil, err
 	}
-	h.n = len(h.protected) + len(h.shared)
-	h.known = make(members)
-	h.known.take(h.protected)
-	h.known.take(h.shared)
-	if err := h.safe.fields(h.protected); err != nil {
+	h.n = h.protected.Len() + h.shared.Len()
+	h.known.add(&h.protected)
+	if err := h.safe.fields(&h.known); err != nil {
 		return nil, err
 	}
-	return h, h.safe.protect(h.protected)
+	if err := h.safe.protect(&h.protected, &h.known); err != nil {
+		return nil, err
+	}
+	h.known.add(&h.shared)
+	return h, nil
 }
 
 // agree checks what must be the same for all recipients (RFC 7516, Section
@@ -304,25 +308,25 @@ func (h *common) recipient(one recipientJSON) (r recipient, err error) {
 	if err := readString("encrypted_key", one.EncryptedKey, &r.encryptedKey); err != nil {
 		return r, err
 	}
-	var own members
+	h.own.Reset()
 	if one.Header != nil {
-		if own, err = parseMembers(one.Header); err != nil {
+		if err := parseHeader(&h.own, string(one.Header)); err != nil {
 			return r, err
 		}
 	}
-	if h.n += len(own); h.n > maxParameters {
+	if h.n += h.own.Len(); h.n > maxParameters {
 		return r, malformed("too many header parameters")
 	}
-	if err := checkUnprotected(own, h.protected, h.shared); err != nil {
+	if err := checkUnprotected(&h.own, &h.protected, &h.shared); err != nil {
 		return r, err
 	}
-	all := maps.Clone(h.known)
-	all.take(own)
+	all := h.known
+	all.add(&h.own)
 	r.params = &params{zip: h.safe.zip, critical: h.safe.critical, safe: &h.safe.Header}
-	if err := r.read(all); err != nil {
+	if err := r.read(&all); err != nil {
 		return r, err
 	}
-	if r.Algorithm.Integrated() && h.protected["alg"] == nil {
+	if r.Algorithm.Integrated() && !h.protected.Has("alg") {
 		return r, malformed("alg is not protected")
 	}
 	return r, nil
@@ -330,27 +334,19 @@ func (h *common) recipient(one recipientJSON) (r recipient, err error) {
 
 // checkUnprotected refuses a parameter that is in one of the other headers too (RFC
 // 7516, Section 7.2.1), and those that must be protected.
-func checkUnprotected(header members, others ...members) error {
-	for name := range header {
+func checkUnprotected(header *wire.Object, others ...*wire.Object) error {
+	for i := range header.Len() {
+		name, _ := header.At(i)
 		if name == "zip" || name == "crit" {
 			return malformed(name + " is not protected")
 		}
 		for _, other := range others {
-			if _, twice := other[name]; twice {
+			if other.Has(name) {
 				return malformed("parameter in two headers")
 			}
 		}
 	}
 	return nil
-}
-
-// take adds the members of from that have a meaning here.
-func (m members) take(from members) {
-	for name, value := range from {
-		if isReserved(name) {
-			m[name] = value
-		}
-	}
 }
 
 // EncryptJSON returns plaintext in the JSON serialization for the keys of the

@@ -1,8 +1,8 @@
 package jwe
 
 import (
+	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,107 +33,140 @@ func (p *params) protected() Header {
 	return p.Header
 }
 
-// members is a header taken apart, each value still JSON.
-type members map[string]jsontext.Value
+// paramNames are the parameters that this package reads itself, and the constants
+// their places.
+var (
+	paramNames = [...]string{
+		"alg", "enc", "kid", "typ", "cty", "zip", "crit", "iv", "tag", "epk", "apu", "apv", "p2s", "p2c", "ek", "psk_id",
+	}
+	namesOfParams = wire.NewNames(paramNames[:]...)
+)
 
-// parseMembers reads a header, of at most [MaxHeader] bytes.
-func parseMembers(data []byte) (m members, err error) {
-	if len(data) > MaxHeader {
-		return nil, malformed("header too large")
+const (
+	alg = iota
+	enc
+	kid
+	typ
+	cty
+	zip
+	crit
+	iv
+	tag
+	epk
+	apu
+	apv
+	p2s
+	p2c
+	ek
+	pskID
+)
+
+// A joseHeader is that of one recipient (RFC 7516, Section 4), as far as this package
+// reads it itself: of one object in the compact serialization, and in JSON of up to
+// three, of which no two have the same parameter. The values share the memory of
+// the texts.
+type joseHeader [len(paramNames)]wire.Value
+
+func (h *joseHeader) add(o *wire.Object) { o.Pick(namesOfParams, h[:]) }
+
+// parseHeader reads a header, of at most [MaxHeader] bytes, into o.
+func parseHeader(o *wire.Object, text string) error {
+	if len(text) > MaxHeader {
+		return malformed("header too large")
 	}
-	if wire.Unmarshal(data, &m) != nil || m == nil { // nil: a JSON null
-		return nil, malformed("header")
+	if o.Parse(text) != nil {
+		return malformed("header")
 	}
-	return m, nil
+	return nil
 }
 
 // decodeHeader returns the JSON of a protected header.
-func decodeHeader(segment string) ([]byte, error) {
-	if len(segment) > (MaxHeader*4+2)/3 {
-		return nil, malformed("header too large")
+func decodeHeader(segment string) (string, error) {
+	if len(segment) > wire.EncodedLen(MaxHeader) {
+		return "", malformed("header too large")
 	}
 	data, err := wire.Decode(segment)
 	if err != nil {
-		return nil, malformed("header")
+		return "", malformed("header")
 	}
-	return data, nil
+	return string(data), nil
 }
 
 // parseProtected reads the header of a compact JWE, all of it protected.
 func parseProtected(segment string) (*params, error) {
-	data, err := decodeHeader(segment)
+	text, err := decodeHeader(segment)
 	if err != nil {
 		return nil, err
 	}
-	if p, ok := scanHeader(data); ok {
-		return p, nil
-	}
-	m, err := parseMembers(data)
-	if err != nil {
+	o := wire.NewObject()
+	defer o.Release()
+	if err := parseHeader(o, text); err != nil {
 		return nil, err
 	}
+	var h joseHeader
+	h.add(o)
 	p := new(params)
-	if err := p.read(m); err != nil {
+	if err := p.read(&h); err != nil {
 		return nil, err
 	}
-	return p, p.protect(m)
+	return p, p.protect(o, &h)
 }
 
-// read takes what is in m, and refuses what no message may say.
-func (p *params) read(m members) error {
-	if err := p.fields(m); err != nil {
+// read takes what is in h, and refuses what no message may say.
+func (p *params) read(h *joseHeader) error {
+	if err := p.fields(h); err != nil {
 		return err
 	}
 	if err := p.checkPassword(); err != nil {
 		return err
 	}
-	return p.readHPKE(m)
+	return p.readHPKE(h)
 }
 
 // readHPKE takes and checks what belongs to HPKE (draft-ietf-jose-hpke-encrypt):
 // the encapsulated secret is in "ek" where a key is encrypted, and else it is the
 // encrypted key, and there is no "enc". With "psk_id" it would be another mode.
-func (p *params) readHPKE(m members) (err error) {
+func (p *params) readHPKE(h *joseHeader) (err error) {
 	switch {
 	case !strings.HasPrefix(string(p.Algorithm), "HPKE-"):
 		return nil
-	case m["psk_id"] != nil:
+	case h.has(pskID):
 		return malformed("psk_id: only the base mode of HPKE is known")
 	case !p.Algorithm.Integrated():
-		p.wrapped.EK, err = m.bytes("ek")
+		p.wrapped.EK, err = h.bytes(ek)
 		return err
-	case m["enc"] != nil || m["ek"] != nil:
+	case h.has(enc) || h.has(ek):
 		return malformed("enc or ek beside integrated encryption")
 	}
 	return nil
 }
 
-// fields takes what is in m.
-func (p *params) fields(m members) (err error) {
-	var alg, enc string
+// fields takes what is in h.
+func (p *params) fields(h *joseHeader) (err error) {
 	for _, f := range [...]struct {
-		name string
+		name int
 		to   *string
-	}{{"alg", &alg}, {"enc", &enc}, {"kid", &p.KeyID}, {"typ", &p.Type}, {"cty", &p.ContentType}} {
-		if *f.to, err = m.text(f.name); err != nil {
+	}{{alg, (*string)(&p.Algorithm)}, {enc, (*string)(&p.Encryption)}, {kid, &p.KeyID}, {typ, &p.Type}, {cty, &p.ContentType}} {
+		if *f.to, err = h.text(f.name); err != nil {
 			return err
 		}
 	}
-	p.Algorithm, p.Encryption = jwk.Algorithm(alg), Encryption(enc)
 	if len(p.KeyID) > jwk.MaxKeyID {
 		return malformed("kid")
 	}
 	w := &p.wrapped
 	for _, f := range [...]struct {
-		name string
+		name int
 		to   *[]byte
-	}{{"iv", &w.IV}, {"tag", &w.Tag}, {"apu", &w.APU}, {"apv", &w.APV}, {"p2s", &w.P2S}} {
-		if *f.to, err = m.bytes(f.name); err != nil {
+	}{{iv, &w.IV}, {tag, &w.Tag}, {apu, &w.APU}, {apv, &w.APV}, {p2s, &w.P2S}} {
+		if *f.to, err = h.bytes(f.name); err != nil {
 			return err
 		}
 	}
-	w.EPK = m["epk"]
-	if w.P2C, err = m.count("p2c"); err != nil {
+	if h.has(epk) {
+		w.EPK = jsontext.Value(h[epk].Text())
+	}
+	if w.P2C, err = h.count(p2c); err != nil {
 		return err
 	}
 	p.APU, p.APV, p.Iterations = w.APU, w.APV, w.P2C
@@ -152,43 +185,34 @@ func (p *params) checkPassword() error {
 	return nil
 }
 
-// protect takes what has a meaning only where it is protected, from the members
-// of the protected header.
-func (p *params) protect(m members) error {
-	if zip, ok := m["zip"]; ok {
-		if string(zip) != `"DEF"` {
-			return malformed("zip")
-		}
-		p.zip = true
+// protect takes what has a meaning only where it is protected, from the protected
+// header o, of which h has what is read.
+func (p *params) protect(o *wire.Object, h *joseHeader) error {
+	if p.zip = h.has(zip); p.zip && h[zip].Text() != `"DEF"` {
+		return malformed("zip")
 	}
-	for name, value := range m {
-		if !isReserved(name) {
-			if p.members == nil {
-				p.members = make(members, len(m))
-			}
-			p.members[name] = value
+	for i := range o.Len() {
+		name, value := o.At(i)
+		if namesOfParams.Has(name) {
+			continue
 		}
+		if p.members == nil {
+			p.members = make(map[string]jsontext.Value, o.Len())
+		}
+		p.members[name] = jsontext.Value(value.Text())
 	}
-	if crit, ok := m["crit"]; ok {
-		return p.readCritical(crit)
+	if h.has(crit) {
+		return p.readCritical(h[crit])
 	}
 	return nil
-}
-
-// isReserved is what a look into reserved would say.
-func isReserved(name string) bool {
-	switch name {
-	case "alg", "enc", "kid", "typ", "cty", "zip", "crit", "iv", "tag", "epk", "apu", "apv", "p2s", "p2c", "ek", "psk_id":
-		return true
-	}
-	return false
 }
 
 // readCritical reads "crit" (RFC 7515, Section 4.1.11; RFC 7516, Section 4.1.13):
 // a list that is not empty, of names that are there, none of them twice, and none
 // with a meaning of its own. We want the extensions themselves protected too.
-func (p *params) readCritical(value jsontext.Value) error {
-	if value.Kind() != '[' || wire.Unmarshal(value, &p.critical) != nil || len(p.critical) == 0 {
+func (p *params) readCritical(value wire.Value) error {
+	var ok bool
+	if p.critical, ok = value.AppendStrings(nil); !ok || len(p.critical) == 0 {
 		return malformed("crit")
 	}
 	for i, name := range p.critical {
@@ -200,45 +224,36 @@ func (p *params) readCritical(value jsontext.Value) error {
 	return nil
 }
 
-// text returns a member that is a string, or "" if it is absent.
-func (m members) text(name string) (string, error) {
-	value, ok := m[name]
-	if !ok {
-		return "", nil
+func (h *joseHeader) has(name int) bool { return h[name].Kind() != 0 }
+
+// text returns a parameter that is a string, or "" if it is absent.
+func (h *joseHeader) text(name int) (string, error) {
+	s, ok := h[name].Unquote()
+	if !ok && h.has(name) {
+		return "", malformed(paramNames[name])
 	}
-	if value.Kind() != '"' {
-		return "", malformed(name)
-	}
-	s, err := jsontext.AppendUnquote(nil, value)
-	if err != nil {
-		return "", malformed(name)
-	}
-	return string(s), nil
+	return s, nil
 }
 
-// bytes returns a member that is base64url, or nil if it is absent.
-func (m members) bytes(name string) ([]byte, error) {
-	s, err := m.text(name)
+// bytes returns a parameter that is base64url, or nil if it is absent.
+func (h *joseHeader) bytes(name int) ([]byte, error) {
+	s, err := h.text(name)
 	if err != nil || s == "" {
 		return nil, err
 	}
 	b, err := wire.Decode(s)
 	if err != nil {
-		return nil, malformed(name)
+		return nil, malformed(paramNames[name])
 	}
 	return b, nil
 }
 
-// count returns a member that is a whole number written without fraction and
+// count returns a parameter that is a whole number written without fraction and
 // exponent, or 0 if it is absent.
-func (m members) count(name string) (int, error) {
-	value, ok := m[name]
-	if !ok {
-		return 0, nil
-	}
-	n, err := strconv.ParseUint(string(value), 10, 31)
-	if err != nil {
-		return 0, malformed(name)
+func (h *joseHeader) count(name int) (int, error) {
+	n, ok := h[name].Uint()
+	if !ok && h.has(name) || n > math.MaxInt32 {
+		return 0, malformed(paramNames[name])
 	}
 	return int(n), nil
 }

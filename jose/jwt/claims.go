@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -145,12 +144,4 @@ func (c *claimSet) readAudience(v wire.Value) (ok bool) {
 	}
 	c.Audience, ok = v.AppendStrings(c.few[:0])
 	return ok && len(c.Audience) > 0
-}
-
-// objects are of [wire.Object], for the claims of one token after the other.
-var objects = sync.Pool{New: func() any { return new(wire.Object) }}
-
-func release(o *wire.Object) {
-	o.Reset()
-	objects.Put(o)
 }

@@ -90,8 +90,8 @@ func (t *Token[T]) SigningInput() string { return t.v.message.SigningInput() }
 // As returns the same verified token with its claims read as a U. The error
 // matches [ErrMalformed] when they do not fit.
 func As[U, T any](t *Token[T]) (*Token[U], error) {
-	o := objects.Get().(*wire.Object)
-	defer release(o)
+	o := wire.NewObject()
+	defer o.Release()
 	as := &Token[U]{v: t.v}
 	if o.Parse(t.v.message.PayloadString()) != nil || o.Decode(&as.claims) != nil {
 		return nil, errClaimsType[U]()

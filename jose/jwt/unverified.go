@@ -25,8 +25,8 @@ func ParseUnverified(token string) (*Unverified, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := objects.Get().(*wire.Object)
-	defer release(o)
+	o := wire.NewObject()
+	defer o.Release()
 	if o.Parse(string(u.UnverifiedPayload())) != nil {
 		return nil, errNotObject
 	}

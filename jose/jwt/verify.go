@@ -48,8 +48,8 @@ func Verify[T any](p Policy, keys jwk.Source, token string) (*Token[T], error) {
 		return nil, err
 	}
 	now := p.Now()
-	o := objects.Get().(*wire.Object)
-	defer release(o)
+	o := wire.NewObject()
+	defer o.Release()
 	t := new(bound[T])
 	t.held.verified = &t.verified
 	t.v = &t.held
