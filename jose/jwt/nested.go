@@ -41,8 +41,7 @@ func SignNested(key *jwk.Key, typ string, c Claims, extra any, to *jwe.Encrypter
 //
 // Errors are those of [jwe.Decrypt] and of [Verify].
 func VerifyNested[T any](p Policy, keys jwk.Source, dp jwe.Policy, decrypt jwk.Source, token string) (*Token[T], error) {
-	checked := p // Verify fills in the defaults of p itself
-	if err := checked.check(keys); err != nil {
+	if err := p.check(keys); err != nil {
 		return nil, err
 	}
 	if decrypt == nil {
@@ -58,7 +57,7 @@ func VerifyNested[T any](p Policy, keys jwk.Source, dp jwe.Policy, decrypt jwk.S
 	if !isJWT(m.Header().ContentType) {
 		return nil, errNotNested
 	}
-	return Verify[T](p, keys, string(m.Plaintext()))
+	return verify[T](p, keys, string(m.Plaintext()))
 }
 
 // isJWT reports whether "cty" says that the content is a token. Upper case is

@@ -18,13 +18,11 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jws"
 )
 
-// registered are the names that only [Claims] may set.
-var registered = []string{"jti", "iss", "sub", "aud", "iat", "nbf", "exp"}
-
-// isRegistered reports whether name is one of them, or would be for a reader that
-// does not tell upper from lower case: there are such libraries.
+// isRegistered reports whether only [Claims] may set name: one of claimNames, or
+// what is one for a reader that does not tell upper from lower case. There are such
+// libraries.
 func isRegistered(name string) bool {
-	return slices.ContainsFunc(registered, func(r string) bool { return strings.EqualFold(name, r) })
+	return slices.ContainsFunc(claimNames[:], func(r string) bool { return strings.EqualFold(name, r) })
 }
 
 // A Signer signs tokens of one type with one key. Its header is encoded once. It
@@ -126,7 +124,7 @@ func (c Claims) appendTo(dst []byte, extra any) ([]byte, error) {
 // common and what is to be refused.
 var extraClaims = wire.NewWriter(isRegistered)
 
-// appendMembers appends the registered claims in the order of registered.
+// appendMembers appends the registered claims in the order of claimNames.
 func (c Claims) appendMembers(dst []byte) ([]byte, error) {
 	for _, m := range [...]struct{ label, value string }{
 		{`"jti":`, c.ID}, {`"iss":`, c.Issuer}, {`"sub":`, c.Subject},
@@ -196,11 +194,8 @@ func comma(dst []byte) []byte {
 	return append(dst, ',')
 }
 
-// encodeExtra returns extra as a JSON object, or nil.
+// encodeExtra returns extra as a JSON object, or nil for one without members.
 func encodeExtra(extra any) (jsontext.Value, error) {
-	if extra == nil {
-		return nil, nil
-	}
 	b, err := wire.Marshal(extra)
 	if err != nil {
 		return nil, fmt.Errorf("extra claims cannot be written as JSON: %T%s", extra, noteClaims(reflect.TypeOf(extra)))

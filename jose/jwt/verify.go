@@ -43,6 +43,11 @@ func Verify[T any](p Policy, keys jwk.Source, token string) (*Token[T], error) {
 	if err := p.check(keys); err != nil {
 		return nil, err
 	}
+	return verify[T](p, keys, token)
+}
+
+// verify is Verify under a policy that has been checked.
+func verify[T any](p Policy, keys jwk.Source, token string) (*Token[T], error) {
 	var message jws.Message
 	if err := p.verify(&message, keys, token); err != nil {
 		return nil, err
