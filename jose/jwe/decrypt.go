@@ -15,8 +15,8 @@ import (
 // JWE, that key and the policy agree on the algorithms. Errors match
 // [ErrMalformed], [ErrAlgorithm], [ErrEncryption], [ErrIterations], what keys.Find
 // returns, such as [jwk.ErrUnknownKey], [jwk.ErrUse] and [jwk.ErrNotPrivate] for a
-// key that may not or cannot decrypt, or [ErrDecrypt]; none carries bytes of the
-// token.
+// key that may not or cannot decrypt, [jwk.ErrUnavailable] for one whose holder
+// cannot be asked now, or [ErrDecrypt]; none carries bytes of the token.
 func Decrypt(keys jwk.Source, p Policy, token string) ([]byte, error) {
 	plaintext, _, _, err := decryptCompact(keys, &p, token)
 	return plaintext, err
@@ -234,7 +234,7 @@ func contentKey(key *jwk.Key, enc Encryption, w jwk.Wrapped) (cek []byte, err er
 	} else {
 		cek, err = key.UnwrapKey(w)
 	}
-	if errors.Is(err, jwk.ErrUse) || errors.Is(err, jwk.ErrNotPrivate) {
+	if errors.Is(err, jwk.ErrUse) || errors.Is(err, jwk.ErrNotPrivate) || errors.Is(err, jwk.ErrUnavailable) {
 		return nil, err
 	}
 	// RFC 7516, Section 5.2, step 10: the key has exactly the size of enc.

@@ -42,7 +42,8 @@ type ecdhKey struct {
 	alg  Algorithm
 	kek  int // bytes of the key-encryption key; 0 for ECDH-ES itself
 	pub  *ecdh.PublicKey
-	priv *ecdh.PrivateKey // nil for a public key
+	priv *ecdh.PrivateKey  // nil for a public key
+	far  ecdh.KeyExchanger // instead of priv where that is held outside this process
 }
 
 // newECDH checks the raw numbers of a key. y is nil on X25519, d for a public key.
@@ -209,9 +210,9 @@ func (k *ecdhKey) agreed(id string, size int, w Wrapped) ([]byte, error) {
 		return nil, ErrUnwrap
 	}
 	// On X25519 this refuses a peer of low order, as RFC 8037, Section 3.2, demands.
-	z, err := k.priv.ECDH(peer)
+	z, err := k.exchanger().ECDH(peer)
 	if err != nil {
-		return nil, ErrUnwrap
+		return nil, unwrapError(err)
 	}
 	return concatKDF(z, id, w.APU, w.APV, size), nil
 }
@@ -228,8 +229,9 @@ func (k *ecdhKey) wrap(cek []byte, p WrapParams) (Wrapped, error) {
 func (k *ecdhKey) unwrap(w Wrapped) ([]byte, error) {
 	kek, err := k.agreed(string(k.alg), k.kek, w)
 	if err != nil {
-		return nil, ErrUnwrap
+		return nil, err
 	}
+	defer clear(kek)
 	return unwrapWith(kek, w.Key)
 }
 
@@ -297,11 +299,11 @@ func (k *ecdhKey) cryptoPrivate() crypto.PrivateKey {
 	return k.priv
 }
 
-func (k *ecdhKey) isPrivate() bool { return k.priv != nil }
+func (k *ecdhKey) isPrivate() bool { return k.priv != nil || k.far != nil }
 
 func (k *ecdhKey) public() material {
 	pub := *k
-	pub.priv = nil
+	pub.priv, pub.far = nil, nil
 	return &pub
 }
 

@@ -63,7 +63,7 @@ func (p *Params) encryption(info algorithmInfo) (algorithmInfo, error) {
 }
 
 // A wrapper is the material of a key that encrypts other keys. The error of
-// unwrap is ErrUnwrap, whatever is wrong.
+// unwrap is ErrUnwrap, whatever is wrong, unless it is an ErrUnavailable.
 type wrapper interface {
 	wrap(cek []byte, p WrapParams) (Wrapped, error)
 	unwrap(w Wrapped) ([]byte, error)
@@ -112,7 +112,9 @@ func (k *Key) WrapKey(cek []byte, p WrapParams) (Wrapped, error) {
 // UnwrapKey opens what [Key.WrapKey] made. The error is [ErrUse] for a key that
 // is not for unwrapping, [ErrNotPrivate] for one that cannot, else [ErrUnwrap],
 // whatever is wrong. PBES2 does as many iterations as w says, at most
-// [MaxIterations]: a caller that wants less looks at w first.
+// [MaxIterations]: a caller that wants less looks at w first. Where somebody outside
+// this process holds the private part and cannot be asked now, the error matches
+// [ErrUnavailable]: it says nothing of w.
 func (k *Key) UnwrapKey(w Wrapped) ([]byte, error) {
 	m, ok := k.held().(wrapper)
 	if !ok || k.Direct() || !k.mayDecrypt() {

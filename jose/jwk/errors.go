@@ -23,7 +23,8 @@ var (
 )
 
 // ErrUnavailable is for a [Source] that cannot answer now, be the token good or
-// bad: its error matches this one, and the caller tries again later.
+// bad, and for somebody outside this process who holds a private key and cannot be
+// asked: the error matches this one, and the caller tries again later.
 var ErrUnavailable = errors.New("jwk: keys are not available now")
 
 // ErrUnsupported is an [ErrAlgorithm]: the key may be in order, but nothing here

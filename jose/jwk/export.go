@@ -43,7 +43,7 @@ func (k *Key) CryptoPublic() (crypto.PublicKey, error) {
 // a copy: for TLS, to make certificates, or to hand it to another library. The
 // algorithm, limits and operations of the key do not go with it, and whoever has
 // it holds the key. Errors: [ErrNotPrivate], [ErrSymmetric], and [ErrOpaque] for
-// a key held elsewhere, whose signer the caller has already.
+// a key held elsewhere, which the caller can ask already.
 func (k *Key) CryptoPrivate() (crypto.PrivateKey, error) {
 	if k.IsSymmetric() {
 		return nil, ErrSymmetric
@@ -51,11 +51,12 @@ func (k *Key) CryptoPrivate() (crypto.PrivateKey, error) {
 	if !k.IsPrivate() {
 		return nil, ErrNotPrivate
 	}
-	switch m := k.held().(type) {
-	case *opaqueKey:
+	m := k.held()
+	if isOpaque(m) {
 		return nil, ErrOpaque
-	case exporter:
-		return m.cryptoPrivate(), nil
+	}
+	if e, ok := m.(exporter); ok {
+		return e.cryptoPrivate(), nil
 	}
 	return nil, errNoForm
 }

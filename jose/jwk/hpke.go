@@ -55,10 +55,10 @@ func newHPKE(info algorithmInfo, numbers *ecdhKey) (material, error) {
 	if k.sender, err = hpke.NewDHKEMPublicKey(k.pub); err != nil {
 		return nil, malformed("point is not on the curve")
 	}
-	if k.priv == nil {
+	if !k.isPrivate() {
 		return k, nil
 	}
-	if k.receiver, err = hpke.NewDHKEMPrivateKey(k.priv); err != nil {
+	if k.receiver, err = hpke.NewDHKEMPrivateKey(k.exchanger()); err != nil {
 		return nil, malformed("d")
 	}
 	return k, nil
@@ -100,7 +100,7 @@ func (k *hpkeKey) seal(info, plaintext, aad []byte) (encapsulated, sealed []byte
 func (k *hpkeKey) open(info, encapsulated, sealed, aad []byte) ([]byte, error) {
 	recipient, err := hpke.NewRecipient(encapsulated, k.receiver, k.kdf, k.aead, info)
 	if err != nil {
-		return nil, ErrUnwrap
+		return nil, unwrapError(err)
 	}
 	plaintext, err := recipient.Open(aad, sealed)
 	if err != nil {

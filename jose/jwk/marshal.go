@@ -44,7 +44,7 @@ func (k *Key) MarshalJSON() ([]byte, error) {
 // MarshalPrivate returns the whole JWK. Whoever reads it holds the key. For a key
 // held elsewhere the error is [ErrOpaque].
 func (k *Key) MarshalPrivate() ([]byte, error) {
-	if _, far := k.held().(*opaqueKey); far {
+	if isOpaque(k.held()) {
 		return nil, ErrOpaque
 	}
 	if k.material == nil {

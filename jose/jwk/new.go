@@ -3,7 +3,6 @@ package jwk
 import (
 	"bytes"
 	"cmp"
-	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -72,7 +71,9 @@ func randomBytes(n int) []byte {
 //
 // Any other [ContextSigner] or [crypto.Signer] is a private key held elsewhere:
 // the Key signs by asking it, and what would show the private part answers
-// [ErrOpaque].
+// [ErrOpaque]. For the algorithms that encrypt, an [ecdh.KeyExchanger] is such a
+// key for ECDH-ES in all its forms and for HPKE, and a [crypto.Decrypter] for
+// RSA-OAEP: see [Key.UnwrapKey].
 func New(material any, p Params) (*Key, error) {
 	info, err := p.algorithm()
 	if err != nil {
@@ -155,10 +156,10 @@ func newMaterial(key any, info algorithmInfo) (material, error) {
 		if info.family == familyExtension {
 			return newExtension(info, key)
 		}
-	case ContextSigner:
-		return newOpaque(key, info)
-	case crypto.Signer:
-		return newOpaque(localSigner{key}, info)
+	default:
+		if m, err := newHeldElsewhere(key, info); m != nil || err != nil {
+			return m, err
+		}
 	}
 	if _, ok := key.(rsaNumbers); ok {
 		key = "an RSA key"

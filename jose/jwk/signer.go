@@ -51,11 +51,23 @@ type opaqueKey struct {
 	hash     crypto.Hash
 }
 
+// newHeldElsewhere makes a key of somebody who holds the private part, or nothing
+// of anything else. One device may both sign and decrypt: the algorithm decides.
+func newHeldElsewhere(key any, info algorithmInfo) (material, error) {
+	if info.wraps {
+		return newOpaqueUnwrapper(key, info)
+	}
+	switch key := key.(type) {
+	case ContextSigner:
+		return newOpaque(key, info)
+	case crypto.Signer:
+		return newOpaque(localSigner{key}, info)
+	}
+	return nil, nil
+}
+
 // newOpaque asks signer for its public key and checks that.
 func newOpaque(signer ContextSigner, info algorithmInfo) (material, error) {
-	if info.wraps {
-		return nil, fmt.Errorf("%w: it does not sign", ErrAlgorithm)
-	}
 	public := signer.Public()
 	switch public.(type) {
 	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, *mldsa.PublicKey:
@@ -70,6 +82,7 @@ func newOpaque(signer ContextSigner, info algorithmInfo) (material, error) {
 }
 
 func (k *opaqueKey) isPrivate() bool  { return true }
+func (k *opaqueKey) isOpaque() bool   { return true }
 func (k *opaqueKey) public() material { return k.material }
 
 func (k *opaqueKey) sign(input []byte) ([]byte, error) {
