@@ -31,6 +31,7 @@ type issuerUnderTest struct {
 	port   int
 	tls    *certificate
 	client *http.Client
+	config string   // YAML below "serve:", beyond cheapHash
 	args   []string // beyond those every issuer gets
 }
 
@@ -38,10 +39,16 @@ type issuerUnderTest struct {
 // speaks https.
 func newIssuer(t *testing.T, tls *certificate, args ...string) *issuerUnderTest {
 	t.Helper()
+	return newIssuerWith(t, tls, "", args...)
+}
+
+// newIssuerWith is newIssuer with more lines below "serve:" in its configuration.
+func newIssuerWith(t *testing.T, tls *certificate, config string, args ...string) *issuerUnderTest {
+	t.Helper()
 	iss := &issuerUnderTest{
 		data: filepath.Join(t.TempDir(), "data"), port: freePort(t), tls: tls,
 		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 128}},
-		args:   args,
+		config: config, args: args,
 	}
 	iss.url = fmt.Sprintf("http://127.0.0.1:%d", iss.port)
 	if tls != nil {
@@ -56,7 +63,7 @@ func newIssuer(t *testing.T, tls *certificate, args ...string) *issuerUnderTest 
 func (iss *issuerUnderTest) argv(t *testing.T) []string {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "config.yaml")
-	write(t, config, []byte(cheapHash))
+	write(t, config, []byte(cheapHash+iss.config))
 	argv := []string{binaries.counterfoil, "serve", "--data", iss.data,
 		"--listen", fmt.Sprintf("127.0.0.1:%d", iss.port), "--issuer", iss.url, "--config", config}
 	if iss.tls != nil {
