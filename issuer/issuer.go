@@ -28,7 +28,7 @@ import (
 // [notary.Local] does both. It must be safe for concurrent use.
 type Notary interface {
 	notary.Tagger
-	Check(kid, jti string, d notary.Digest) bool
+	notary.Checker
 }
 
 // Config says what an issuer is. URL, Store, Keyring and Tagger are required.

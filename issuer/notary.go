@@ -36,7 +36,15 @@ func (i *Issuer) checkNotary(ctx context.Context) error {
 		probe = fresh
 		return tx.SetMeta(notaryProbe, fresh)
 	})
-	if err == nil && !i.cfg.Tagger.Check(probeKey, probe, notary.Digest{}) {
+	if err != nil {
+		return err
+	}
+	record, err := notary.NewRecord(probeKey, probe, notary.Digest{})
+	if err != nil {
+		return err
+	}
+	right, err := i.cfg.Tagger.Check(ctx, []notary.Record{record})
+	if err == nil && !right[0] {
 		err = ErrNotary
 	}
 	return err

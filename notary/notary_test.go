@@ -51,7 +51,7 @@ func TestTagVectors(t *testing.T) {
 			nonce := [8]byte{byte(i), 1, 2, 3, 4, 5, 6, 0xff}
 			d := notary.Sum(header, []byte(rest))
 			jti := jtiOf(kid, nonce, d)
-			if !local.Check(kid, jti, d) {
+			if !checked(t, local, kid, jti, d) {
 				t.Errorf("kid %.12q, rest %q: the documented tag is refused", kid, rest)
 			}
 			fmt.Fprintf(&out, "%s %s %s %x %s -> %x %s\n", secret[:], header, kid, nonce, rest, d[:], jti)
@@ -72,6 +72,20 @@ func TestTagVectors(t *testing.T) {
 	}
 }
 
+// checked asks about one token. A jti that has no record has no tag.
+func checked(t testing.TB, l *notary.Local, kid, jti string, d notary.Digest) bool {
+	t.Helper()
+	record, err := notary.NewRecord(kid, jti, d)
+	if err != nil {
+		return false
+	}
+	right, err := l.Check(t.Context(), []notary.Record{record})
+	if err != nil || len(right) != 1 {
+		t.Fatalf("%v %v", right, err)
+	}
+	return right[0]
+}
+
 func tagged(t testing.TB) (local *notary.Local, kid, jti string, payload []byte) {
 	t.Helper()
 	local = notary.NewLocal(secret)
@@ -83,21 +97,22 @@ func tagged(t testing.TB) (local *notary.Local, kid, jti string, payload []byte)
 }
 
 // accepts is what an auditor does with a token's segments.
-func accepts(l *notary.Local, kid, header string, payload []byte) bool {
+func accepts(t testing.TB, l *notary.Local, kid, header string, payload []byte) bool {
+	t.Helper()
 	jti, rest, err := notary.SplitPayload(payload)
-	return err == nil && l.Check(kid, jti, notary.Sum(header, rest))
+	return err == nil && checked(t, l, kid, jti, notary.Sum(header, rest))
 }
 
 func TestEveryByteOfATaggedTokenMatters(t *testing.T) {
 	local, kid, jti, payload := tagged(t)
-	if !accepts(local, kid, header, payload) {
+	if !accepts(t, local, kid, header, payload) {
 		t.Fatal("the tag is refused")
 	}
 	for i := range payload {
 		for bit := range 8 {
 			bad := bytes.Clone(payload)
 			bad[i] ^= 1 << bit
-			if accepts(local, kid, header, bad) {
+			if accepts(t, local, kid, header, bad) {
 				t.Errorf("accepted with bit %d of payload byte %d changed", bit, i)
 			}
 		}
@@ -105,26 +120,26 @@ func TestEveryByteOfATaggedTokenMatters(t *testing.T) {
 	for i := range header {
 		bad := []byte(header)
 		bad[i] ^= 1
-		if accepts(local, kid, string(bad), payload) {
+		if accepts(t, local, kid, string(bad), payload) {
 			t.Errorf("accepted with header byte %d changed", i)
 		}
 	}
 	for _, other := range []string{"k2", "k", "k11", "K1", "", strings.Repeat("k", 1<<16)} {
-		if accepts(local, other, header, payload) {
+		if accepts(t, local, other, header, payload) {
 			t.Errorf("accepted for kid %.12q", other)
 		}
 	}
 	for i := range payload {
-		if accepts(local, kid, header, payload[:i]) {
+		if accepts(t, local, kid, header, payload[:i]) {
 			t.Errorf("accepted when cut at byte %d", i)
 		}
 	}
-	if accepts(local, kid, header, notary.Join(jti, append([]byte(`,"admin":true`), rest...))) {
+	if accepts(t, local, kid, header, notary.Join(jti, append([]byte(`,"admin":true`), rest...))) {
 		t.Error("accepted with a claim before the others")
 	}
 	stranger := secret
 	stranger[0]++
-	if accepts(notary.NewLocal(stranger), kid, header, payload) {
+	if accepts(t, notary.NewLocal(stranger), kid, header, payload) {
 		t.Error("accepted by another secret")
 	}
 }
@@ -134,7 +149,7 @@ func TestTagInputIsUnambiguous(t *testing.T) {
 	local := notary.NewLocal(secret)
 	nonce := [8]byte{'x', 1, 2, 3, 4, 5, 6, 7}
 	d := notary.Sum(header, rest)
-	if local.Check("kx", jtiOf("k", nonce, d), d) {
+	if checked(t, local, "kx", jtiOf("k", nonce, d), d) {
 		t.Error("a byte of the nonce passes for one of the kid")
 	}
 }
@@ -241,13 +256,19 @@ func ExampleLocal_Check() {
 	payload := notary.Join(jti, rest)
 
 	forged := bytes.Replace(payload, []byte("alice"), []byte("admin"), 1)
+	var records []notary.Record
 	for _, payload := range [][]byte{payload, forged} {
-		jti, rest, err := notary.SplitPayload(payload)
-		fmt.Println(err, local.Check("k1", jti, notary.Sum("e30", rest)))
+		token := "e30." + base64.RawURLEncoding.EncodeToString(payload) + ".c2lnbmF0dXJl"
+		record, err := notary.RecordOf("k1", token)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		records = append(records, record)
 	}
+	fmt.Println(local.Check(context.Background(), records))
 	// Output:
-	// <nil> true
-	// <nil> false
+	// [true false] <nil>
 }
 
 func BenchmarkTag(b *testing.B) {

@@ -2,18 +2,20 @@ package notary
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
+	"slices"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
 const (
@@ -28,20 +30,20 @@ const (
 
 	tagLabel = "cf1"                       // first bytes of the MAC's input
 	keyLabel = "counterfoil/notary/tag/v1" // HKDF info, before NUL and kid
+
+	witnessKeyLabel = "counterfoil/notary/witness/v1" // HKDF info
 )
 
 // A Digest is what the notary learns of a token: 16 bytes of a hash.
 type Digest [digestSize]byte
 
 // Sum returns SHA-256(header ‖ '.' ‖ rest)[:16]. header is the encoded header
-// segment, and rest is the payload after the jti's value, as SplitPayload
-// returns it.
+// segment, without its witness if it has one (see [SplitWitness]): that is made
+// later. rest is the payload after the jti's value, as SplitPayload returns it.
 func Sum(header string, rest []byte) Digest {
-	h := sha256.New()
-	io.WriteString(h, header)
-	io.WriteString(h, ".")
-	h.Write(rest)
-	return Digest(h.Sum(nil)[:digestSize])
+	bare, _ := SplitWitness(header)
+	h := sum(bare, rest)
+	return Digest(h[:digestSize])
 }
 
 // A Tagger makes the jti of a token that the key named kid will sign. The
@@ -72,60 +74,174 @@ func (Secret) MarshalText() ([]byte, error) {
 	return nil, errors.New("a notary secret is not encoded")
 }
 
-// Local is a notary inside this process. It is safe for concurrent use.
+// MaxSecrets is how many secrets a notary has at most.
+const MaxSecrets = 4
+
+// Local is a notary inside this process: it tags, checks and witnesses. It is safe
+// for concurrent use.
 type Local struct {
 	// A pointer, since package fmt prints the value of an unexported field
 	// without asking its Format method.
-	secret *Secret
+	own *local
 }
 
-// NewLocal returns a notary that tags with secret. A secret of zeros is refused
-// by Tag, and nothing matches it.
-func NewLocal(secret Secret) *Local { return &Local{secret: &secret} }
+type local struct {
+	secrets   []Secret   // the first tags, each checks
+	witnesses []*jwk.Key // of each secret
+}
 
-var errNoSecret = errors.New("the notary has no secret")
+// NewLocal returns a notary that tags with secret, and that finds tags right which
+// were made with any of the others too. So a secret is changed without a false
+// alarm: the new one is one of the others everywhere, becomes the first, and the
+// old one goes when the last token under it has expired.
+//
+// With a secret of zeros, or with more than MaxSecrets, it tags and checks nothing.
+func NewLocal(secret Secret, others ...Secret) *Local {
+	own := &local{secrets: append([]Secret{secret}, others...)}
+	if len(own.secrets) > MaxSecrets || slices.Contains(own.secrets, Secret{}) {
+		return &Local{own: new(local)}
+	}
+	for i := range own.secrets {
+		own.witnesses = append(own.witnesses, own.secrets[i].witnessKey())
+	}
+	return &Local{own: own}
+}
+
+var (
+	errNoSecret = errors.New("the notary has no secret")
+	errKeyID    = errors.New("kid is empty or too long to be tagged")
+	errRecords  = errors.New("too many records to be checked at once")
+)
+
+// first returns the secret that tags.
+func (l *Local) first() (*Secret, error) {
+	if len(l.own.secrets) == 0 {
+		return nil, errNoSecret
+	}
+	return &l.own.secrets[0], nil
+}
 
 // Tag returns a new jti for a token with digest d that the key kid signs: 27
 // characters of base64url(nonce ‖ tag). It fails only without a secret or with
 // a kid of no or of more than 65,535 bytes.
 func (l *Local) Tag(_ context.Context, kid string, d Digest) (string, error) {
-	var nonce [nonceSize]byte
-	rand.Read(nonce[:])
-	tag, err := l.tag(kid, nonce, d)
+	secret, err := l.first()
 	if err != nil {
 		return "", err
 	}
+	key, err := secret.tagKey(kid)
+	if err != nil {
+		return "", err
+	}
+	var nonce [nonceSize]byte
+	rand.Read(nonce[:])
+	tag := tagOf(key, kid, nonce, d)
 	return wire.Encode(append(nonce[:], tag[:]...)), nil
 }
 
-// Check reports, in constant time, whether jti is one that this notary made for
-// kid and d.
-func (l *Local) Check(kid, jti string, d Digest) bool {
-	b, err := decodeID(jti)
-	if err != nil {
-		return false
+// Check reports of each record, in constant time, whether this notary made its
+// tag. It fails only without a secret or with more than MaxRecords records.
+func (l *Local) Check(_ context.Context, records []Record) ([]bool, error) {
+	if _, err := l.first(); err != nil {
+		return nil, err
 	}
-	want, err := l.tag(kid, [nonceSize]byte(b), d)
-	return err == nil && hmac.Equal(want[:], b[nonceSize:])
+	if len(records) > MaxRecords {
+		return nil, errRecords
+	}
+	right := make([]bool, len(records))
+	keys := make(map[string][][]byte) // of each kid among records, which are few
+	for i := range records {
+		r := &records[i]
+		of, known := keys[r.KeyID]
+		if !known {
+			of = l.tagKeys(r.KeyID)
+			keys[r.KeyID] = of
+		}
+		for _, key := range of {
+			want := tagOf(key, r.KeyID, r.Nonce, r.Digest)
+			right[i] = hmac.Equal(want[:], r.Tag[:]) || right[i]
+		}
+	}
+	return right, nil
 }
 
-// tag returns HMAC-SHA256(K_tag, "cf1" ‖ len(kid) ‖ kid ‖ nonce ‖ d)[:12], the
-// length as two bytes, big-endian.
-func (l *Local) tag(kid string, nonce [nonceSize]byte, d Digest) (tag [tagSize]byte, err error) {
-	if *l.secret == (Secret{}) {
-		return tag, errNoSecret
+// tagKeys returns the keys of all secrets for kid, none for one that is not tagged.
+func (l *Local) tagKeys(kid string) (keys [][]byte) {
+	for i := range l.own.secrets {
+		key, err := l.own.secrets[i].tagKey(kid)
+		if err != nil {
+			return nil
+		}
+		keys = append(keys, key)
 	}
-	if kid == "" || len(kid) > maxKeyID {
-		return tag, errors.New("kid is empty or too long to be tagged")
-	}
-	key, err := hkdf.Key(sha256.New, l.secret[:], nil, keyLabel+"\x00"+kid, sha256.Size)
+	return keys
+}
+
+// TagWitness returns a jti as Tag does, and its witness. header is the header
+// segment of the token without a witness.
+func (l *Local) TagWitness(ctx context.Context, kid, header string, rest []byte) (jti, witness string, err error) {
+	return l.TagWitnessSum(ctx, kid, sum(header, rest))
+}
+
+// TagWitnessSum is TagWitness for a token of which no more is known than
+// SHA-256(header ‖ '.' ‖ rest): its first 16 bytes are the Digest.
+func (l *Local) TagWitnessSum(ctx context.Context, kid string, h [sha256.Size]byte) (jti, witness string, err error) {
+	jti, err = l.Tag(ctx, kid, Digest(h[:digestSize]))
 	if err != nil {
-		return tag, err
+		return "", "", err
 	}
+	signature, err := l.own.witnesses[0].Sign(witnessInput(kid, jti, h))
+	if err != nil {
+		return "", "", err
+	}
+	return jti, wire.Encode(signature), nil
+}
+
+// WitnessKeys returns the public keys that verify the witnesses of all secrets.
+func (l *Local) WitnessKeys(context.Context) (*jwk.Set, error) {
+	if _, err := l.first(); err != nil {
+		return nil, err
+	}
+	public := make([]*jwk.Key, 0, MaxSecrets)
+	for _, key := range l.own.witnesses {
+		key, err := key.Public()
+		if err != nil {
+			return nil, err
+		}
+		public = append(public, key)
+	}
+	return jwk.NewSet(public...)
+}
+
+// tagKey returns K_tag, which is of its own for each kid.
+func (s *Secret) tagKey(kid string) ([]byte, error) {
+	if kid == "" || len(kid) > maxKeyID {
+		return nil, errKeyID
+	}
+	return hkdf.Key(sha256.New, s[:], nil, keyLabel+"\x00"+kid, sha256.Size)
+}
+
+// witnessKey returns the key that signs witnesses. It is made of the secret, so
+// that notaries with the same secret make the same.
+func (s *Secret) witnessKey() *jwk.Key {
+	seed, err := hkdf.Key(sha256.New, s[:], nil, witnessKeyLabel, ed25519.SeedSize)
+	if err != nil {
+		panic(err) // the length is right
+	}
+	private := ed25519.NewKeyFromSeed(seed)
+	id := sha256.Sum256(private.Public().(ed25519.PublicKey))
+	key, err := jwk.New(private, jwk.Params{Algorithm: jwk.EdDSA, KeyID: "witness-" + wire.Encode(id[:9])})
+	if err != nil {
+		panic(err) // a fresh key of this algorithm
+	}
+	return key
+}
+
+// tagOf returns HMAC-SHA256(key, "cf1" ‖ len(kid) ‖ kid ‖ nonce ‖ d)[:12], the
+// length as two bytes, big-endian.
+func tagOf(key []byte, kid string, nonce [nonceSize]byte, d Digest) [tagSize]byte {
 	mac := hmac.New(sha256.New, key)
-	b := append(make([]byte, 0, 128), tagLabel...)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(kid)))
-	b = append(append(b, kid...), nonce[:]...)
-	mac.Write(append(b, d[:]...))
-	return [tagSize]byte(mac.Sum(nil)), nil
+	b := appendKeyID(append(make([]byte, 0, 128), tagLabel...), kid)
+	mac.Write(append(append(b, nonce[:]...), d[:]...))
+	return [tagSize]byte(mac.Sum(nil))
 }

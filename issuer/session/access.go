@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwt"
@@ -34,9 +33,10 @@ var (
 // signature, time and tag, and then in the store that its key signs or has
 // signed and that neither its session nor its user, client, tenant or key was
 // revoked after it was made. It is for the issuer's own endpoints. An error that
-// is [store.ErrUnavailable] says nothing about the token; see [Answer].
+// is [store.ErrUnavailable] or [notary.ErrUnavailable] says nothing about the
+// token; see [Answer].
 func (s *Server) VerifyAccess(ctx context.Context, token string) (*jwt.Token[Access], error) {
-	tok, err := s.genuine(token)
+	tok, err := s.genuine(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *Server) VerifyAccess(ctx context.Context, token string) (*jwt.Token[Acc
 }
 
 // genuine verifies what can be verified without the store.
-func (s *Server) genuine(token string) (*jwt.Token[Access], error) {
+func (s *Server) genuine(ctx context.Context, token string) (*jwt.Token[Access], error) {
 	tok, err := jwt.Verify[Access](jwt.Policy{
 		Issuer: s.cfg.Issuer, Type: oauth.AccessTokenType, Now: s.cfg.Now,
 		// The issuer acts on its own tokens, whomever they are for.
@@ -53,9 +53,11 @@ func (s *Server) genuine(token string) (*jwt.Token[Access], error) {
 	if err != nil {
 		return nil, err
 	}
-	header, _, _ := strings.Cut(token, ".")
-	jti, rest, err := notary.SplitPayload(tok.Payload())
-	if err != nil || !s.cfg.Auditor.Check(tok.Key().KeyID(), jti, notary.Sum(header, rest)) {
+	right, err := s.tagged(ctx, tok.Key().KeyID(), token)
+	if err != nil {
+		return nil, err
+	}
+	if !right {
 		s.counts.forged.Add(1)
 		s.cfg.Log.Error("a forged access token was presented", "kid", tok.Key().KeyID(), "jti", tok.ID())
 		return nil, ErrForged
@@ -64,6 +66,16 @@ func (s *Server) genuine(token string) (*jwt.Token[Access], error) {
 		return nil, errNoRSQ
 	}
 	return tok, nil
+}
+
+// tagged asks the auditor whether the notary made the token's tag.
+func (s *Server) tagged(ctx context.Context, kid, token string) (bool, error) {
+	record, err := notary.RecordOf(kid, token)
+	if err != nil {
+		return false, nil // not even the place for a tag
+	}
+	right, err := s.cfg.Auditor.Check(ctx, []notary.Record{record})
+	return err == nil && right[0], err
 }
 
 // stands asks the store about a genuine token: its key must sign or have signed,

@@ -47,11 +47,6 @@ type Passwords interface {
 	Hash(ctx context.Context, password string) (string, error)
 }
 
-// An Auditor tells whether the notary made a jti; [notary.Local] does.
-type Auditor interface {
-	Check(kid, jti string, d notary.Digest) bool
-}
-
 // An Audience is a service, or a group of services, that tokens are made for.
 type Audience struct {
 	Name   string
@@ -65,7 +60,7 @@ type Config struct {
 	Store     *store.Store
 	Keys      Keys
 	Tagger    notary.Tagger
-	Auditor   Auditor
+	Auditor   notary.Checker
 	Passwords Passwords
 
 	Algorithm   jwk.Algorithm // of access tokens; default the keyring's

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwt"
+	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -36,7 +38,10 @@ func (e *revokeEndpoint) Handle(w http.ResponseWriter, r *http.Request) error {
 		err = e.revokeSession(r.Context(), refresh.SessionID(), e.cfg.Client)
 		return done(w, err)
 	}
-	tok, err := e.genuine(token)
+	tok, err := e.genuine(r.Context(), token)
+	if errors.Is(err, notary.ErrUnavailable) {
+		return err
+	}
 	if err != nil {
 		return done(w, nil)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jws"
+	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
 )
 
@@ -152,14 +153,15 @@ func (s *Server) decide(ctx context.Context, fn func(tx *store.Tx, kid string) e
 }
 
 // Answer is the one place that says what trouble becomes: an error of the store
-// that is no refusal ([store.ErrUnavailable]), or a context that ended on the way
-// there, is answered with 503, temporarily_unavailable and Retry-After. It tells
+// that is no refusal ([store.ErrUnavailable]), a notary that does not answer
+// ([notary.ErrUnavailable]), or a context that ended on the way there, is answered with 503, temporarily_unavailable and Retry-After. It tells
 // the client nothing about its tokens. Any other error is returned as it is.
 func Answer(err error) error {
 	if _, made := err.(*serve.Error); made {
 		return err
 	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, notary.ErrUnavailable) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return unavailable(time.Second, err)
 	}
 	return err

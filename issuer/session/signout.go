@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
 )
 
@@ -21,7 +23,7 @@ func (e *signOutEndpoint) Handle(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sid, err := e.sessionOf(p)
+	sid, err := e.sessionOf(r.Context(), p)
 	if err != nil {
 		return err
 	}
@@ -82,13 +84,16 @@ func presentedBy(w http.ResponseWriter, r *http.Request) (p presented, err error
 
 // sessionOf returns the session that p proves to hold a token of. Cookies that
 // are good for nothing any more are no error: they are taken away.
-func (s *Server) sessionOf(p presented) (string, error) {
+func (s *Server) sessionOf(ctx context.Context, p presented) (string, error) {
 	if refresh, err := ParseRefresh(s.cfg.Keys, p.refresh); err == nil {
 		return refresh.SessionID(), nil
 	}
-	tok, err := s.genuine(p.access)
+	tok, err := s.genuine(ctx, p.access)
 	if err == nil {
 		return tok.Claims().SessionID, nil
+	}
+	if errors.Is(err, notary.ErrUnavailable) {
+		return "", err
 	}
 	if p.cookies || p.access == "" {
 		return "", nil
