@@ -10,19 +10,21 @@ import (
 )
 
 const (
-	maxFeedKeys   = 8
-	maxHandleKeys = 8
+	maxFeedKeys    = 8
+	maxHandleKeys  = 8
+	maxWitnessKeys = 8
 )
 
 // Trust is what the root key vouches for: who signs the feed, under which
-// handle keys its entries are, and how long tokens live. It holds until a
-// statement with a higher version comes.
+// handle keys its entries are, how long tokens live, and who witnesses them. It
+// holds until a statement with a higher version comes.
 type Trust struct {
 	Issuer       string
 	Version      uint64        // counts up from 1; a lower one is refused
 	FeedKeys     *jwk.Set      // public EdDSA keys
 	HandleKeyIDs []string      // in force, the one of new entries first
 	MaxLife      time.Duration // longest life of a token; whole seconds
+	WitnessKeys  *jwk.Set      // public EdDSA keys of the notary, each with a kid of its own; nil if it makes no witnesses
 }
 
 type trustJSON struct {
@@ -31,6 +33,7 @@ type trustJSON struct {
 	FeedKeys jsontext.Value `json:"feed_keys"`
 	KFIDs    []string       `json:"kfids"`
 	MaxLife  uint64         `json:"max_life"` // seconds
+	Witness  jsontext.Value `json:"witness_keys,omitzero"`
 }
 
 // Sign returns the statement as a compact JWS by the root key.
@@ -42,10 +45,16 @@ func (t *Trust) Sign(root *jwk.Key) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return sign(root, TrustType, trustJSON{
+	w := trustJSON{
 		Issuer: t.Issuer, Version: t.Version, FeedKeys: keys,
 		KFIDs: t.HandleKeyIDs, MaxLife: uint64(t.MaxLife / time.Second),
-	})
+	}
+	if t.WitnessKeys != nil {
+		if w.Witness, err = t.WitnessKeys.MarshalJSON(); err != nil {
+			return "", err
+		}
+	}
+	return sign(root, TrustType, w)
 }
 
 // OpenTrust verifies a statement about issuer iss by its root key.
@@ -66,7 +75,13 @@ func OpenTrust(root *jwk.Key, iss, token string) (*Trust, error) {
 	if err != nil || len(keys.Skipped()) > 0 || w.MaxLife > uint64(maxLifeBound/time.Second) {
 		return nil, errFormat("trust")
 	}
-	t := &Trust{w.Issuer, w.Version, keys, w.KFIDs, time.Duration(w.MaxLife) * time.Second}
+	t := &Trust{w.Issuer, w.Version, keys, w.KFIDs, time.Duration(w.MaxLife) * time.Second, nil}
+	if w.Witness != nil {
+		t.WitnessKeys, err = jwk.ParseSet(w.Witness)
+		if err != nil || len(t.WitnessKeys.Skipped()) > 0 {
+			return nil, errFormat("witness_keys")
+		}
+	}
 	return t, t.check()
 }
 
@@ -86,6 +101,21 @@ func (t *Trust) check() error {
 	for _, key := range t.FeedKeys.Keys() {
 		if key.Algorithm() != jwk.EdDSA || !mayBe(key, FrameType) {
 			return ErrFeedKey
+		}
+	}
+	return t.checkWitnessKeys()
+}
+
+func (t *Trust) checkWitnessKeys() error {
+	if t.WitnessKeys == nil {
+		return nil
+	}
+	if n := t.WitnessKeys.Len(); n == 0 || n > maxWitnessKeys {
+		return errFormat("witness_keys")
+	}
+	for _, key := range t.WitnessKeys.Keys() {
+		if key.Algorithm() != jwk.EdDSA || key.IsPrivate() || key.KeyID() == "" {
+			return errFormat("witness_keys")
 		}
 	}
 	return nil
@@ -177,6 +207,44 @@ func (a *Anchor) HandleKeyIDs() []string {
 		}
 	}
 	return ids
+}
+
+// WitnessKeys returns the keys of which any may have made a token's witness, those
+// of former statements in force included: nil if there are none. Of two with one
+// kid the newer counts.
+func (a *Anchor) WitnessKeys() *jwk.Set {
+	if a.current == nil {
+		return nil
+	}
+	var keys []*jwk.Key
+	for _, t := range a.inForce() {
+		if t.WitnessKeys == nil {
+			continue
+		}
+		for _, key := range t.WitnessKeys.Keys() {
+			known := func(k *jwk.Key) bool { return k.KeyID() == key.KeyID() }
+			if !slices.ContainsFunc(keys, known) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	if keys == nil {
+		return nil
+	}
+	set, err := jwk.NewSet(keys...)
+	if err != nil {
+		return a.current.WitnessKeys // cannot be: no two have one name
+	}
+	return set
+}
+
+// inForce returns the present statement and the former ones that still count.
+func (a *Anchor) inForce() []*Trust {
+	all := []*Trust{a.current}
+	for _, f := range a.former {
+		all = append(all, f.trust)
+	}
+	return all
 }
 
 // Version returns the version of the present statement, 0 without one.

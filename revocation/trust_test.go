@@ -228,3 +228,79 @@ func TestThreat69OlderTrustRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestWitnessKeysComeFromTheRoot(t *testing.T) {
+	r := newRootedIssuer(t)
+	_, first := feedKey(t)
+	_, second := feedKey(t)
+	set := func(keys ...*jwk.Key) func(*revocation.Trust) {
+		return func(trust *revocation.Trust) {
+			trust.Version++
+			s, err := jwk.NewSet(keys...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			trust.WitnessKeys = s
+			r.trust = *trust
+		}
+	}
+	names := func(a *revocation.Anchor) (list []string) {
+		if s := a.WitnessKeys(); s != nil {
+			for _, k := range s.Keys() {
+				list = append(list, k.KeyID())
+			}
+		}
+		return list
+	}
+	a := revocation.NewAnchor(r.rootPublic, issuer)
+	if a.WitnessKeys() != nil {
+		t.Error("witness keys without a statement")
+	}
+	start := time.Unix(1_800_000_000, 0)
+	a.Advance(start)
+	for _, c := range []struct {
+		change func(*revocation.Trust)
+		want   []string
+	}{
+		{func(*revocation.Trust) {}, nil},
+		{set(first), []string{first.KeyID()}},
+		{set(first, second), []string{first.KeyID(), second.KeyID()}},
+		{set(second), []string{second.KeyID(), first.KeyID()}}, // the old one stays beside the new
+		{func(trust *revocation.Trust) { trust.Version++; trust.WitnessKeys = nil }, []string{first.KeyID(), second.KeyID()}},
+	} {
+		if err := a.Accept(r.sign(t, c.change)); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(a); !slices.Equal(got, c.want) {
+			t.Errorf("version %d: %v, want %v", a.Version(), got, c.want)
+		}
+	}
+	for at := time.Duration(0); at <= time.Hour+revocation.RetentionSlack+time.Minute; at += time.Minute {
+		a.Advance(start.Add(at))
+	}
+	if got := names(a); got != nil {
+		t.Errorf("after the old retention: %v", got)
+	}
+}
+
+func TestTrustRefusesWitnessKeysOfAnotherKind(t *testing.T) {
+	r := newRootedIssuer(t)
+	other, err := jwk.Generate(jwk.Params{Algorithm: jwk.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := other.Public()
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, _ := feedKey(t)
+	for name, keys := range map[string][]*jwk.Key{"none": {}, "ES256": {public}, "private": {private}} {
+		trust := r.trust
+		if trust.WitnessKeys, err = jwk.NewSet(keys...); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := trust.Sign(r.root); err == nil {
+			t.Errorf("%s: signed", name)
+		}
+	}
+}
