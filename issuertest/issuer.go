@@ -57,7 +57,7 @@ type Issuer struct {
 type running struct {
 	store  *store.Store
 	ring   *keyring.Keyring
-	tagger *notary.Local
+	tagger issuer.Notary
 	issuer *issuer.Issuer
 	server *http.Server
 	served chan struct{} // closed when server has ended
@@ -66,8 +66,8 @@ type running struct {
 // New starts an issuer that ends with the test.
 func New(t testing.TB) *Issuer { return Start(t, issuer.Config{}) }
 
-// Start is New with a configuration. URL, Store, Keyring and Tagger are filled
-// in, and so are Argon2 and Log unless they are set.
+// Start is New with a configuration. URL, Store and Keyring are filled in, and so
+// are Tagger, Argon2 and Log unless they are set.
 func Start(t testing.TB, cfg issuer.Config) *Issuer {
 	t.Helper()
 	kek, err := jwk.Generate(jwk.Params{Algorithm: jwk.A256GCMKW})
@@ -160,7 +160,10 @@ func (i *Issuer) open() (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &running{store: st, tagger: notary.NewLocal(i.secret)}
+	r := &running{store: st, tagger: i.cfg.Tagger}
+	if r.tagger == nil {
+		r.tagger = notary.NewLocal(i.secret)
+	}
 	r.ring, err = keyring.Open(ctx, st, keyring.Config{Issuer: i.URL, KEK: i.kek, Now: i.cfg.Now, Log: i.cfg.Log})
 	if err != nil {
 		st.Close()
