@@ -12,7 +12,8 @@ import (
 // It is safe for concurrent use.
 type Signer struct {
 	key       *jwk.Key
-	header    string
+	fields    Header
+	header    string          // fields, encoded
 	unencoded bool            // "b64" is false
 	ctx       context.Context // of WithContext; nil: none
 }
@@ -43,7 +44,23 @@ func NewSigner(key *jwk.Key, h Header) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{key: key, header: header, unencoded: h.Unencoded()}, nil
+	return &Signer{key: key, fields: h, header: header, unencoded: h.Unencoded()}, nil
+}
+
+// With returns a Signer of the same key whose header has one parameter more, by the
+// rules of [Header.With]: for a token that says something of its own there.
+func (s *Signer) With(name string, value any) (*Signer, error) {
+	h, err := s.fields.With(name, value)
+	if err != nil {
+		return nil, err
+	}
+	other := *s
+	other.fields = h
+	other.header, err = h.encode()
+	if err != nil {
+		return nil, err
+	}
+	return &other, nil
 }
 
 // Header returns the encoded protected header: the first segment of every token

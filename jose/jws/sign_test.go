@@ -187,3 +187,47 @@ func TestRememberedHeaderIsNoPass(t *testing.T) {
 	refuse(t, other, token)
 	refuse(t, newKey(t, jwk.ES256), token)
 }
+
+// One Signer makes another for a token with a parameter of its own, and stays as
+// it is.
+func TestSignerWith(t *testing.T) {
+	key := newKey(t, jwk.ES256)
+	h, err := jws.Header{Type: "at+jwt"}.With("a", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := jws.NewSigner(key, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := s.Header()
+	other, err := s.With("witness", "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for signer, want := range map[*jws.Signer]string{
+		s:     `{"alg":"ES256","kid":"ES256","typ":"at+jwt","a":1}`,
+		other: `{"alg":"ES256","kid":"ES256","typ":"at+jwt","a":1,"witness":"w"}`,
+	} {
+		token, err := signer.Sign([]byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		accept(t, key, token)
+		segment, _, _ := strings.Cut(token, ".")
+		if header, err := wire.Decode(segment); err != nil || string(header) != want || segment != signer.Header() {
+			t.Errorf("got %s, want %s", header, want)
+		}
+	}
+	if s.Header() != before || other.Key() != s.Key() {
+		t.Error("the first signer changed")
+	}
+	for _, name := range []string{"alg", "kid", "typ", "cty", "crit", "b64", "enc"} {
+		if _, err := s.With(name, "x"); err == nil {
+			t.Errorf("%q is set", name)
+		}
+	}
+	if _, err := s.With("x", strings.Repeat("x", jws.MaxHeader)); !errors.Is(err, jws.ErrTooLarge) {
+		t.Errorf("a header that nobody reads: %v", err)
+	}
+}
