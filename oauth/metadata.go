@@ -34,6 +34,7 @@ type Metadata struct {
 	IntrospectionEndpoint string   `json:"introspection_endpoint,omitempty"`
 	UserinfoEndpoint      string   `json:"userinfo_endpoint,omitempty"`
 	JWKSURI               string   `json:"jwks_uri,omitempty"`
+	SignedJWKSURI         string   `json:"signed_jwks_uri,omitempty"` // OpenID Federation 1.0, Section 5.2.1
 	Scopes                []string `json:"scopes_supported,omitempty"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	GrantTypes            []string `json:"grant_types_supported,omitempty"`

@@ -25,15 +25,19 @@ type Manifest struct {
 	Epoch       uint64
 	Base        uint64 // head of the epoch when it was new; its first entry is Base+1
 	Head        uint64
-	C           Link          // the chain at Head
-	LowWater    uint64        // entries up to here are gone from the log
-	AsOf        time.Time     // when the signer began to read the head; to the millisecond
-	Snapshot    *SnapshotRef  // nil when the tail reaches back to Base
-	HandleKeyID string        // the handle key of new entries
-	KeySet      string        // names the published token keys, so that a change is noticed at once; may be empty
-	Trust       string        // the trust statement, a JWS by the root key
-	MaxLife     time.Duration // longest life of a token; whole seconds
-	Heartbeat   time.Duration // how often a heartbeat comes; milliseconds
+	C           Link         // the chain at Head
+	LowWater    uint64       // entries up to here are gone from the log
+	AsOf        time.Time    // when the signer began to read the head; to the millisecond
+	Snapshot    *SnapshotRef // nil when the tail reaches back to Base
+	HandleKeyID string       // the handle key of new entries
+	KeySet      string       // names the published token keys, so that a change is noticed at once; may be empty
+	// KeySetVersion is the version of the signed key set. Zero: the issuer signs
+	// none. A verifier that sees one believes no other keys than signed ones.
+	KeySetVersion uint64
+	Canaries      string        // names the canary keys, which the holders of a credential may fetch; empty: there are none
+	Trust         string        // the trust statement, a JWS by the root key
+	MaxLife       time.Duration // longest life of a token; whole seconds
+	Heartbeat     time.Duration // how often a heartbeat comes; milliseconds
 }
 
 // A SnapshotRef names the shards that together hold all live entries up to Seq.
@@ -56,6 +60,8 @@ type manifestJSON struct {
 	Snapshot  *snapshotJSON `json:"snapshot,omitempty"`
 	KFID      string        `json:"kfid"`
 	KeySet    string        `json:"key_set,omitzero"`
+	KeySetVer uint64        `json:"key_set_ver,omitzero"`
+	Canaries  string        `json:"canaries,omitzero"`
 	Trust     string        `json:"trust"`
 	MaxLife   uint64        `json:"max_life"`     // seconds
 	Heartbeat uint64        `json:"heartbeat_ms"` // milliseconds
@@ -91,7 +97,8 @@ func (m *Manifest) Sign(feedKey *jwk.Key) (string, error) {
 	}
 	w := manifestJSON{
 		Issuer: m.Issuer, Epoch: m.Epoch, Base: m.Base, Head: m.Head, C: m.C.String(),
-		LowWater: m.LowWater, AsOf: millis(m.AsOf), KFID: m.HandleKeyID, KeySet: m.KeySet, Trust: m.Trust,
+		LowWater: m.LowWater, AsOf: millis(m.AsOf), KFID: m.HandleKeyID, Trust: m.Trust,
+		KeySet: m.KeySet, KeySetVer: m.KeySetVersion, Canaries: m.Canaries,
 		MaxLife:   uint64(m.MaxLife / time.Second),
 		Heartbeat: uint64(m.Heartbeat / time.Millisecond),
 	}
@@ -149,7 +156,8 @@ func (w *manifestJSON) manifest() (*Manifest, error) {
 	}
 	m := &Manifest{
 		Issuer: w.Issuer, Epoch: w.Epoch, Base: w.Base, Head: w.Head, C: c,
-		LowWater: w.LowWater, AsOf: fromMillis(w.AsOf), HandleKeyID: w.KFID, KeySet: w.KeySet, Trust: w.Trust,
+		LowWater: w.LowWater, AsOf: fromMillis(w.AsOf), HandleKeyID: w.KFID, Trust: w.Trust,
+		KeySet: w.KeySet, KeySetVersion: w.KeySetVer, Canaries: w.Canaries,
 		MaxLife:   time.Duration(w.MaxLife) * time.Second,
 		Heartbeat: time.Duration(w.Heartbeat) * time.Millisecond,
 	}
@@ -176,8 +184,10 @@ func (m *Manifest) check() error {
 		return errFormat("as_of")
 	case !validID(m.HandleKeyID):
 		return errFormat("kfid")
-	case len(m.KeySet) > maxID:
+	case len(m.KeySet) > maxID || m.KeySetVersion > MaxSeq || m.KeySetVersion > 0 && m.KeySet == "":
 		return errFormat("key_set")
+	case len(m.Canaries) > maxID:
+		return errFormat("canaries")
 	case m.Trust == "" || len(m.Trust) > maxTrust:
 		return errFormat("trust")
 	case m.MaxLife < time.Second || m.MaxLife > maxLifeBound:
