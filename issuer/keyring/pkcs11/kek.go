@@ -47,17 +47,13 @@ func (e *exchanger) Curve() ecdh.Curve { return e.public.Curve() }
 
 // ECDH is part of [ecdh.KeyExchanger]. The agreed secret, which is that of one
 // message, leaves the token; the private key does not.
-func (e *exchanger) ECDH(peer *ecdh.PublicKey) (z []byte, err error) {
+func (e *exchanger) ECDH(peer *ecdh.PublicKey) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
 	defer cancel()
 	size := (len(e.public.Bytes()) - 1) / 2 // of a coordinate
 	point := peer.Bytes()
-	err = e.key.with(ctx, func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) error {
-		got, err := derive(p, s, h, point, size)
-		if err == nil {
-			z = got
-		}
-		return err
+	z, err := e.key.ask(ctx, func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) ([]byte, error) {
+		return derive(p, s, h, point, size)
 	})
 	if err != nil {
 		return nil, unanswered(err)
@@ -99,23 +95,22 @@ func (d decrypter) Public() crypto.PublicKey { return d.key.public }
 
 // Decrypt is part of [crypto.Decrypter], for RSA-OAEP with SHA-1, which is what
 // every token knows.
-func (d decrypter) Decrypt(_ io.Reader, msg []byte, opts crypto.DecrypterOpts) (plain []byte, err error) {
+func (d decrypter) Decrypt(_ io.Reader, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	if o, ok := opts.(*rsa.OAEPOptions); !ok || o.Hash != crypto.SHA1 || o.MGFHash != 0 || len(o.Label) != 0 {
 		return nil, errors.New("pkcs11: only RSA-OAEP")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
 	defer cancel()
 	params := pkcs11.NewOAEPParams(pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1, pkcs11.CKZ_DATA_SPECIFIED, nil)
-	err = d.key.with(ctx, func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) error {
+	plain, err := d.key.ask(ctx, func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) ([]byte, error) {
 		if err := p.DecryptInit(s, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_OAEP, params)}, h); err != nil {
-			return trouble("C_DecryptInit", err)
+			return nil, trouble("C_DecryptInit", err)
 		}
-		got, err := p.Decrypt(s, msg)
+		plain, err := p.Decrypt(s, msg)
 		if err != nil {
-			return decryptError(p, s, err)
+			return nil, decryptError(p, s, err)
 		}
-		plain = got
-		return nil
+		return plain, nil
 	})
 	return plain, unanswered(err)
 }
@@ -137,10 +132,14 @@ func decryptError(p *pkcs11.Ctx, s pkcs11.SessionHandle, err error) error {
 	return trouble("C_Decrypt", err)
 }
 
-// unanswered makes a timeout a [jwk.ErrUnavailable].
+// unanswered makes a [jwk.ErrUnavailable] of everything but fault with the message:
+// a key that was deleted, or a token that did not answer in time, say nothing of it.
 func unanswered(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &unavailableError{errors.New("pkcs11: the token did not answer in time")}
+	switch {
+	case err == nil || errors.Is(err, errDecrypt):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errors.New("pkcs11: the token did not answer in time")
 	}
-	return err
+	return &unavailableError{err}
 }

@@ -75,10 +75,15 @@ func (t *Token) ForgetKey(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return t.use(ctx, func(c *connection, s pkcs11.SessionHandle) error {
-		c.forget(n)
-		return c.module.destroy(s, n)
+	return t.destroy(ctx, n)
+}
+
+func (t *Token) destroy(ctx context.Context, name keyName) error {
+	_, err := use(ctx, t, func(c *connection, s pkcs11.SessionHandle) (struct{}, error) {
+		c.forget(name)
+		return struct{}{}, c.module.destroy(s, name)
 	})
+	return err
 }
 
 // KEK returns the key-encryption key that the URI names: an EC key for
@@ -122,8 +127,7 @@ func (t *Token) makeKEK(ctx context.Context, name keyName) (*key, error) {
 	if !errors.Is(err, ErrAmbiguous) {
 		return far, err
 	}
-	err = t.use(ctx, func(c *connection, s pkcs11.SessionHandle) error { return c.module.destroy(s, own) })
-	if err != nil {
+	if err := t.destroy(ctx, own); err != nil {
 		return nil, err
 	}
 	return t.find(ctx, name, lenient)
@@ -178,12 +182,12 @@ type key struct {
 	public crypto.PublicKey
 }
 
-// with lends fn a session and the handle of the key in it.
-func (k *key) with(ctx context.Context, fn func(*pkcs11.Ctx, pkcs11.SessionHandle, pkcs11.ObjectHandle) error) error {
-	return k.token.use(ctx, func(c *connection, s pkcs11.SessionHandle) error {
+// ask lends fn a session and the handle of the key in it.
+func (k *key) ask(ctx context.Context, fn func(*pkcs11.Ctx, pkcs11.SessionHandle, pkcs11.ObjectHandle) ([]byte, error)) ([]byte, error) {
+	return use(ctx, k.token, func(c *connection, s pkcs11.SessionHandle) ([]byte, error) {
 		h, err := c.handle(s, k.name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		return fn(c.module.ctx, s, h)
 	})

@@ -53,18 +53,17 @@ var kinds = map[jwk.Algorithm]kind{
 // make makes a key pair in the token whose private half may do one thing: sign or
 // derive.
 func (t *Token) make(ctx context.Context, name keyName, k kind, purpose uint) (*key, error) {
-	err := t.use(ctx, func(c *connection, s pkcs11.SessionHandle) error {
+	_, err := use(ctx, t, func(c *connection, s pkcs11.SessionHandle) (struct{}, error) {
 		_, _, err := c.module.ctx.GenerateKeyPair(s, []*pkcs11.Mechanism{pkcs11.NewMechanism(k.mechanism, nil)},
 			publicTemplate(name, k, purpose), privateTemplate(name, k, purpose))
-		return trouble("C_GenerateKeyPair", err)
+		return struct{}{}, trouble("C_GenerateKeyPair", err)
 	})
 	if err != nil {
 		return nil, err
 	}
 	made, err := t.find(ctx, name, strict)
 	if err != nil {
-		gone := t.use(ctx, func(c *connection, s pkcs11.SessionHandle) error { return c.module.destroy(s, name) })
-		return nil, errors.Join(err, gone)
+		return nil, errors.Join(err, t.destroy(context.WithoutCancel(ctx), name))
 	}
 	return made, nil
 }
@@ -113,26 +112,24 @@ const (
 
 // find returns the one private key of that name.
 func (t *Token) find(ctx context.Context, name keyName, how strictness) (*key, error) {
-	k := &key{token: t, name: name}
-	err := t.use(ctx, func(c *connection, s pkcs11.SessionHandle) error {
+	public, err := use(ctx, t, func(c *connection, s pkcs11.SessionHandle) (crypto.PublicKey, error) {
 		private, err := c.module.findOne(s, name, pkcs11.CKO_PRIVATE_KEY)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := c.module.inspect(s, private, how); err != nil {
-			return err
+			return nil, err
 		}
 		public, err := c.module.findOne(s, name, pkcs11.CKO_PUBLIC_KEY)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		k.public, err = c.module.publicKey(s, public)
-		return err
+		return c.module.publicKey(s, public)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return k, nil
+	return &key{token: t, name: name, public: public}, nil
 }
 
 // findOne returns the handle of the object of that class and name.

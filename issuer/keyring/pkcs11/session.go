@@ -4,9 +4,12 @@ package pkcs11
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
 // A connection is a token opened once: its sessions, and the handles of its keys.
@@ -15,6 +18,7 @@ type connection struct {
 	module *module
 	epoch  uint64 // of the module
 	slot   uint
+	state  uint // of its sessions, once logged in
 
 	// sessions holds the sessions that are idle; 0, which is no session's handle,
 	// stands for one that was not opened yet.
@@ -40,6 +44,11 @@ func connect(m *module, slot uint, sessions int, login func(pkcs11.SessionHandle
 		m.ctx.CloseSession(first)
 		return nil, err
 	}
+	info, err := m.ctx.GetSessionInfo(first)
+	if err != nil {
+		return nil, trouble("C_GetSessionInfo", err)
+	}
+	c.state = info.State
 	c.sessions <- first
 	for range sessions - 1 {
 		c.sessions <- 0
@@ -52,26 +61,36 @@ func (c *connection) open() (pkcs11.SessionHandle, error) {
 	return s, trouble("C_OpenSession", err)
 }
 
-// do lends fn an idle session, as soon as there is one. A call of a module cannot
+// An answer is what a call of the module came to.
+type answer[T any] struct {
+	value T
+	err   error
+}
+
+// lend lends fn an idle session, as soon as there is one. A call of a module cannot
 // be interrupted: when ctx ends it is left to itself, and its session with it.
-func (c *connection) do(ctx context.Context, fn func(pkcs11.SessionHandle) error) error {
+func lend[T any](ctx context.Context, c *connection, fn func(pkcs11.SessionHandle) (T, error)) (none T, err error) {
 	var s pkcs11.SessionHandle
 	select {
 	case s = <-c.sessions:
 	case <-ctx.Done():
-		return ctx.Err()
+		return none, ctx.Err()
 	}
-	ended := make(chan error, 1)
+	ended := make(chan answer[T], 1)
 	go func() {
-		s, err := c.call(s, fn)
+		var got answer[T]
+		s, got.err = c.call(s, func(s pkcs11.SessionHandle) (err error) {
+			got.value, err = fn(s)
+			return err
+		})
 		c.giveBack(s)
-		ended <- err
+		ended <- got
 	}()
 	select {
-	case err := <-ended:
-		return err
+	case got := <-ended:
+		return got.value, got.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return none, ctx.Err()
 	}
 }
 
@@ -84,16 +103,37 @@ func (c *connection) call(s pkcs11.SessionHandle, fn func(pkcs11.SessionHandle) 
 	}
 	if s == 0 {
 		var err error
-		if s, err = c.open(); err != nil {
+		if s, err = c.another(); err != nil {
 			return 0, err
 		}
 	}
 	err := fn(s)
+	if errors.Is(err, jwk.ErrUnknownKey) && !c.loggedIn(s) {
+		err = errStale // without a login no private key is seen
+	}
 	if err != nil { // an operation may have been left half done in it
 		c.module.ctx.CloseSession(s)
 		return 0, err
 	}
 	return s, nil
+}
+
+// another opens one more session, which must be logged in as the first one is.
+func (c *connection) another() (pkcs11.SessionHandle, error) {
+	s, err := c.open()
+	if err != nil {
+		return 0, err
+	}
+	if !c.loggedIn(s) {
+		c.module.ctx.CloseSession(s)
+		return 0, errStale
+	}
+	return s, nil
+}
+
+func (c *connection) loggedIn(s pkcs11.SessionHandle) bool {
+	info, err := c.module.ctx.GetSessionInfo(s)
+	return err == nil && info.State == c.state
 }
 
 func (c *connection) giveBack(s pkcs11.SessionHandle) {

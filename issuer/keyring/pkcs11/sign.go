@@ -21,20 +21,17 @@ import (
 func (k *key) Public() crypto.PublicKey { return k.public }
 
 // SignContext is part of [jwk.ContextSigner]: package jwk verifies what it returns.
-func (k *key) SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
+func (k *key) SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	mechanism, input, err := k.mechanism(digest, opts)
 	if err != nil {
 		return nil, err
 	}
-	err = k.with(ctx, func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) error {
+	sig, err := k.ask(ctx, func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) ([]byte, error) {
 		if err := p.SignInit(s, []*pkcs11.Mechanism{mechanism}, h); err != nil {
-			return trouble("C_SignInit", err)
+			return nil, trouble("C_SignInit", err)
 		}
-		got, err := p.Sign(s, input)
-		if err == nil {
-			sig = got
-		}
-		return trouble("C_Sign", err)
+		sig, err := p.Sign(s, input)
+		return sig, trouble("C_Sign", err)
 	})
 	if err != nil {
 		return nil, err

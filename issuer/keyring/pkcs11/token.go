@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
@@ -66,24 +67,24 @@ func (t *Token) Close() error {
 	return t.module.close()
 }
 
-// use lends fn a session. When the trouble may be over once the token was opened
+// use lends fn a session of t. When the trouble may be over once the token was opened
 // again, it tries that, once.
-func (t *Token) use(ctx context.Context, fn func(*connection, pkcs11.SessionHandle) error) error {
+func use[T any](ctx context.Context, t *Token, fn func(*connection, pkcs11.SessionHandle) (T, error)) (none T, err error) {
 	for again := false; ; again = true {
 		c, err := t.connection(ctx)
 		if err != nil {
-			return err
+			return none, err
 		}
-		err = c.do(ctx, func(s pkcs11.SessionHandle) error { return fn(c, s) })
+		value, err := lend(ctx, c, func(s pkcs11.SessionHandle) (T, error) { return fn(c, s) })
 		if !lost(err) {
-			return err
+			return value, err
 		}
 		if t.conn.CompareAndSwap(c, nil) {
 			c.drop()
 			t.cfg.Log.Warn("the PKCS #11 token is opened again", "token", t.cfg.URI.Token, "err", err)
 		}
 		if again {
-			return err
+			return none, err
 		}
 	}
 }
@@ -182,7 +183,7 @@ func (t *Token) login(s pkcs11.SessionHandle) error {
 		return nil
 	case is(err, pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_INVALID, pkcs11.CKR_PIN_LEN_RANGE, pkcs11.CKR_PIN_LOCKED, pkcs11.CKR_PIN_EXPIRED):
 		t.refused = sum
-		return errors.Join(ErrPIN, err)
+		return fmt.Errorf("%w: %w", ErrPIN, err)
 	}
 	return trouble("C_Login", err)
 }
