@@ -76,12 +76,10 @@ func (f *feed) acknowledge(ctx context.Context) {
 }
 
 // farewell signs off, so that nobody waits for this verifier.
-func (f *feed) farewell() {
+func (f *feed) farewell(ctx context.Context) {
 	if f.lookup.Load() == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
-	defer cancel()
 	if err := f.post(ctx, acknowledgement{Done: true}); err != nil {
 		f.log.Info("not signed off from the revocation feed", "iss", f.cfg.Issuer, "err", err)
 	}

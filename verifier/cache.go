@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,12 +57,15 @@ type checked struct {
 	at      time.Time // when, by the policy's clock
 	expiry  time.Time
 	targets atomic.Pointer[preparedTargets]
+	proof   atomic.Pointer[proof] // nil until the token is noted
 }
 
-// preparedTargets are a token's targets under the handle keys of a lookup.
+// preparedTargets are a token's targets under the handle keys of a lookup, and what
+// its witness is worth under the witness keys of it.
 type preparedTargets struct {
-	lookup *lookup
-	list   []revocation.Target
+	lookup  *lookup
+	list    []revocation.Target
+	witness testimony
 }
 
 // newCache returns a cache of up to limit tokens.
@@ -159,9 +163,12 @@ func (v *Verifier) verifyAnew(token string) (*checked, error) {
 	// Before the verification: if the set is replaced meanwhile, the token is
 	// not found again, instead of found under keys that it was not verified with.
 	keys, at := v.keys.set(), v.policy.Now()
+	if v.cfg.Cookies {
+		token = strings.Clone(token) // which may be a little of a long header
+	}
 	t, err := jwt.Verify[Access](v.policy, &v.keys, token)
 	if err != nil {
-		return nil, err
+		return nil, v.suspect(token, err)
 	}
 	return &checked{Token: t, text: token, keys: keys, at: at, expiry: t.Expiry()}, nil
 }

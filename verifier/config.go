@@ -69,6 +69,16 @@ type Config struct {
 	// comes again costs no signature check; revocation is looked up each time.
 	// Default DefaultCacheTokens; -1 is none.
 	CacheTokens int
+	// SeenShare is the share of tokens, above 0 and up to 1, that the issuer's
+	// auditor is told of, so that it finds those which the notary did not make;
+	// which ones is a secret of this process. Default 1: all of them.
+	SeenShare float64
+	// SeenBytes is the hard cap of the memory of tokens that the auditor has been
+	// told of; default DefaultSeenBytes, at least MinSeenBytes. What does not fit
+	// is reported again.
+	SeenBytes int
+	// Witness says what to make of the notary's witness in a token's header.
+	Witness WitnessMode // default WitnessOff
 	// OpenWhenBlind accepts tokens even after the feed has been silent for
 	// longer than a token lives. Sensitive routes stay closed.
 	OpenWhenBlind bool
@@ -111,6 +121,10 @@ func (c *Config) check() error {
 	if c.Leeway > jwt.MaxLeeway || c.Leeway < 0 && c.Leeway != jwt.NoLeeway || c.MaxLife < 0 || c.TableBytes < 0 {
 		return errors.New("verifier: Leeway, MaxLife or TableBytes is out of bounds")
 	}
+	if c.SeenShare < 0 || c.SeenShare > 1 || c.SeenShare != c.SeenShare || c.SeenBytes < 0 || c.SeenBytes > 0 && c.SeenBytes < MinSeenBytes || c.Witness > WitnessEnforce {
+		return errors.New("verifier: SeenShare, SeenBytes or Witness is out of bounds")
+	}
+	c.SeenShare, c.SeenBytes = cmp.Or(c.SeenShare, 1), cmp.Or(c.SeenBytes, DefaultSeenBytes)
 	c.MaxLife = cmp.Or(c.MaxLife, jwt.DefaultMaxLife)
 	c.CacheTokens = cmp.Or(c.CacheTokens, DefaultCacheTokens)
 	if c.Now == nil {

@@ -108,6 +108,7 @@ func (v *Verifier) adopt(ctx context.Context, body []byte) error {
 		v.found.Store(&found{feed: f})
 		v.work.Go(func() { f.run(ctx) })
 		v.work.Go(func() { f.keep(ctx) })
+		v.work.Go(func() { f.reports.run(ctx) })
 	} else if before == nil {
 		v.found.Store(&found{})
 	}

@@ -22,8 +22,14 @@ var (
 	// ErrAhead reports an rsq that the issuer's log had not reached when it was
 	// seen: no honest issuer makes such a token.
 	ErrAhead = errors.New("token claims a revocation number that does not exist")
-	// ErrQuarantined reports a token that would have to be proved genuine first.
-	ErrQuarantined = errors.New("token is under quarantine")
+	// ErrUnproved reports a token of a key under quarantine that the auditor did not
+	// prove genuine within [ProveWait].
+	ErrUnproved = errors.New("token is under quarantine and was not proved in time")
+	// ErrForged reports a token of a key under quarantine that the notary did not
+	// make: the signing key is in other hands.
+	ErrForged = errors.New("token is forged")
+	// ErrCanary reports a token signed by a key that the issuer planted for thieves.
+	ErrCanary = errors.New("token is signed by a canary key")
 	// ErrBound reports a token that is bound to a key and came as a bearer token.
 	ErrBound = errors.New("token is bound to a key and came without its proof")
 	// ErrNoToken reports a request without a token.

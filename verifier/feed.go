@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -58,11 +58,14 @@ type feed struct {
 	table *revocation.Table
 	state *stateDir
 
+	reports *reporter
+
 	lookup   atomic.Pointer[lookup]    // nil until keyed and loaded
 	freshAt  atomic.Pointer[time.Time] // when the table was last known to be up to date
 	answered atomic.Pointer[answer]    // the last word of the origin
 	ahead    ahead
 	counts   counts
+	canaries atomic.Pointer[jwk.Set] // public halves of keys that nobody signs with but a thief; nil if there are none
 
 	wanted  chan struct{} // somebody waits in next
 	applied chan struct{} // the table has moved: acknowledge it
@@ -106,6 +109,7 @@ func newFeed(cfg *Config, base string, keys *keySource, state *stateDir) (*feed,
 		}
 		f.at = append(f.at, e)
 	}
+	f.reports = newReporter(cfg, f.at[0])
 	return f, f.restore()
 }
 
@@ -332,8 +336,8 @@ func (f *feed) publish() {
 	if !ok {
 		return
 	}
-	next := &lookup{keys: keys, maxLife: f.anchor.MaxLife()}
-	if now := f.lookup.Load(); now == nil || now.maxLife != next.maxLife || !slices.Equal(now.keys, next.keys) {
+	next := &lookup{keys: keys, maxLife: f.anchor.MaxLife(), witnesses: f.anchor.WitnessKeys()}
+	if now := f.lookup.Load(); now == nil || !now.equal(next) {
 		f.lookup.Store(next)
 		f.dirty.Store(true)
 	}

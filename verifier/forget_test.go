@@ -43,7 +43,7 @@ func TestThreat86QuarantinedWithoutProof(t *testing.T) {
 		entry.Flags = revocation.Quarantine
 		o.append(entry)
 		pass(time.Second)
-		if err := verify(t, v, o.token(t, nil)); !errors.Is(err, verifier.ErrQuarantined) {
+		if err := verify(t, v, o.token(t, nil)); !errors.Is(err, verifier.ErrUnproved) {
 			t.Errorf("got %v", err)
 		}
 	})

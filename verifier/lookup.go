@@ -2,9 +2,11 @@ package verifier
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -17,6 +19,24 @@ const CatchUp = 250 * time.Millisecond
 type lookup struct {
 	keys    []revocation.HandleKey // in force, the one of new entries first
 	maxLife time.Duration          // longest life of a token, present or former
+
+	witnesses *jwk.Set // keys of which one made a token's witness; nil if there are none
+}
+
+// equal reports whether nothing would change.
+func (l *lookup) equal(other *lookup) bool {
+	return l.maxLife == other.maxLife && slices.Equal(l.keys, other.keys) &&
+		slices.Equal(thumbprints(l.witnesses), thumbprints(other.witnesses))
+}
+
+func thumbprints(set *jwk.Set) (names []string) {
+	if set == nil {
+		return nil
+	}
+	for _, key := range set.Keys() {
+		names = append(names, key.Thumbprint())
+	}
+	return names
 }
 
 // admit says whether a route is open in the present state of the feed.
@@ -44,9 +64,11 @@ func (f *feed) admit(route Route) error {
 	return nil
 }
 
-// check looks a verified token up. It does no I/O; only a sensitive route waits,
-// at most [CatchUp], and only for a token that shows that we lag.
+// check looks a verified token up. It does no I/O. Only a sensitive route waits, at
+// most [CatchUp], and only for a token that shows that we lag; and a token of a key
+// under quarantine, the first time, at most [ProveWait].
 func (f *feed) check(ctx context.Context, tok *checked, route Route) error {
+	f.reports.note(tok)
 	access := tok.Claims()
 	if access.RSQ == nil {
 		return &jwt.ClaimError{Claim: "rsq", Reason: "is missing"}
@@ -55,8 +77,8 @@ func (f *feed) check(ctx context.Context, tok *checked, route Route) error {
 	if rsq > revocation.MaxSeq {
 		return &jwt.ClaimError{Claim: "rsq", Reason: "is out of range"}
 	}
-	verdict := f.ask(tok, rsq)
-	if err := refusal(verdict); err != nil || !verdict.Behind {
+	verdict, err := f.judge(ctx, tok, rsq)
+	if err != nil || !verdict.Behind {
 		return err
 	}
 	caught, err := f.lag(rsq)
@@ -64,8 +86,8 @@ func (f *feed) check(ctx context.Context, tok *checked, route Route) error {
 		return err
 	}
 	wait(ctx, caught, CatchUp)
-	verdict = f.ask(tok, rsq)
-	if err := refusal(verdict); err != nil || !verdict.Behind {
+	verdict, err = f.judge(ctx, tok, rsq)
+	if err != nil || !verdict.Behind {
 		return err
 	}
 	if _, err := f.lag(rsq); err != nil {
@@ -84,26 +106,44 @@ func wait(ctx context.Context, done <-chan struct{}, limit time.Duration) {
 	}
 }
 
+// judge holds a token against the table and, where that or the configuration asks
+// for it, against witness and auditor. Of several reasons to refuse it gives the
+// revocation.
+func (f *feed) judge(ctx context.Context, tok *checked, rsq uint64) (revocation.Verdict, error) {
+	verdict, witness := f.ask(tok, rsq)
+	if err := refusal(verdict); err != nil {
+		return verdict, err
+	}
+	if f.cfg.Witness == WitnessEnforce && witness.held && witness.err != nil {
+		return verdict, witness.err
+	}
+	if !verdict.Quarantined {
+		return verdict, nil
+	}
+	if err := f.genuine(ctx, tok, witness); err != nil {
+		return verdict, err
+	}
+	verdict, _ = f.ask(tok, rsq) // it may have been revoked while we waited
+	return verdict, refusal(verdict)
+}
+
 func refusal(v revocation.Verdict) error {
-	switch {
-	case v.Revoked:
+	if v.Revoked {
 		return &RevokedError{Kind: v.Kind}
-	case v.Quarantined:
-		return ErrQuarantined
 	}
 	return nil
 }
 
 // ask looks up everything that the token names, under every handle key in force.
 // The handles are computed once for a token and set of handle keys.
-func (f *feed) ask(tok *checked, rsq uint64) revocation.Verdict {
+func (f *feed) ask(tok *checked, rsq uint64) (revocation.Verdict, testimony) {
 	now := f.lookup.Load()
 	prepared := tok.targets.Load()
 	if prepared == nil || prepared.lookup != now {
-		prepared = &preparedTargets{lookup: now, list: f.targets(tok.Token, now.keys)}
+		prepared = &preparedTargets{lookup: now, list: f.targets(tok.Token, now.keys), witness: f.witness(tok, now)}
 		tok.targets.Store(prepared)
 	}
-	return f.table.Check(revocation.Query{RSQ: rsq, Targets: prepared.list})
+	return f.table.Check(revocation.Query{RSQ: rsq, Targets: prepared.list}), prepared.witness
 }
 
 func (f *feed) targets(tok *jwt.Token[Access], keys []revocation.HandleKey) []revocation.Target {

@@ -264,7 +264,7 @@ func TestStatusOf(t *testing.T) {
 		{&verifier.RevokedError{Kind: revocation.Session}, 401, "invalid_token", false},
 		{verifier.ErrAhead, 401, "invalid_token", false},
 		{verifier.ErrBound, 401, "invalid_token", false},
-		{verifier.ErrQuarantined, 401, "invalid_token", false},
+		{verifier.ErrUnproved, 401, "invalid_token", false},
 		{&jwt.ExpiredError{}, 401, "the token expired", false},
 		{&jwt.ClaimError{Claim: "aud"}, 401, "invalid_token", false},
 		{jwk.ErrUnknownKey, 401, "invalid_token", false},

@@ -41,6 +41,8 @@ type Status struct {
 	Polls       uint64 // long polls, where streams bring nothing
 	AckErrors   uint64 // acknowledgements that did not arrive
 	LastError   error  // of feed or discovery; nil when all is well
+
+	Seen SeenStatus // what becomes of tokens whose key is tagged
 }
 
 // Status returns the present state.
@@ -75,6 +77,7 @@ func (f *feed) describe(s *Status) {
 	s.LateChecks, s.StaleChecks, s.Ahead = c.late.Load(), c.stale.Load(), c.ahead.Load()
 	s.Forks, s.Rollbacks, s.Gaps, s.Refused = c.forks.Load(), c.rollbacks.Load(), c.gaps.Load(), c.refused.Load()
 	s.Resyncs, s.Streams, s.Polls, s.AckErrors = c.resyncs.Load(), c.streams.Load(), c.polls.Load(), c.ackErrors.Load()
+	s.Seen = f.reports.status()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.anchor != nil {

@@ -143,8 +143,8 @@ func (v *Verifier) openKeys(url string) error {
 	return nil
 }
 
-// Close stops the background work, waits for it, signs off from the feed and
-// saves the state. The Verifier goes on checking with what it holds, as long as
+// Close stops the background work, waits for it, reports the tokens that have not
+// been, signs off from the feed and saves the state. The Verifier goes on checking with what it holds, as long as
 // the staleness of that allows.
 func (v *Verifier) Close() error {
 	v.stop()
@@ -153,7 +153,10 @@ func (v *Verifier) Close() error {
 		r.Close()
 	}
 	if f := v.feed(); f != nil {
-		f.farewell()
+		ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+		defer cancel()
+		f.reports.farewell(ctx)
+		f.farewell(ctx)
 		return f.save()
 	}
 	return nil
@@ -167,7 +170,9 @@ func (v *Verifier) feed() *feed {
 }
 
 // Verify checks a token: form, signature, claims, and that it is not revoked.
-// It does no I/O. [StatusOf] turns its errors into answers.
+// It does no I/O. [StatusOf] turns its errors into answers. It waits for nothing, but
+// while a signing key is under quarantine: then a token by it that comes for the
+// first time waits up to [ProveWait] for the auditor, or as long as ctx allows.
 //
 // A token that comes again is the same *jwt.Token for all who show it: what its
 // claims refer to, such as [Access].Roles, must not be changed.

@@ -1,0 +1,244 @@
+package verifier
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
+	"github.com/counterfoil/counterfoil/jose/jwt"
+	"github.com/counterfoil/counterfoil/notary"
+)
+
+const (
+	// maxExhibits bounds the tokens that wait for the issuer to look at them, and
+	// maxExhibitsOfKey those of one key: a thief who floods us with forgeries by
+	// one does not hide those by another.
+	maxExhibits      = 64
+	maxExhibitsOfKey = 32
+	// exhibitSpacing lies between two of them, after trouble with the pauses of
+	// reports.
+	exhibitSpacing = 50 * time.Millisecond
+
+	maxExhibitAnswer = 4 << 10
+)
+
+// An exhibit is a token that our key signed and the notary did not tag: evidence
+// that somebody else has the key.
+type exhibit struct {
+	id     seenID
+	kid    string
+	text   string
+	expiry uint32
+	proof  *proof
+}
+
+// exhibits are those that wait, guarded by reporter.mu.
+type exhibits struct{ list []*exhibit }
+
+func (x *exhibits) find(id seenID) *exhibit {
+	for _, e := range x.list {
+		if e.id == id {
+			return e
+		}
+	}
+	return nil
+}
+
+func (x *exhibits) count(kid string) (n int) {
+	for _, e := range x.list {
+		if e.kid == kid {
+			n++
+		}
+	}
+	return n
+}
+
+// show has a token sent to the issuer.
+func (r *reporter) show(e exhibit) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keep(e)
+}
+
+// keep is show for callers that hold r.mu. Where there is no room, the token is
+// tried again at its next use.
+func (r *reporter) keep(e exhibit) {
+	x := &r.exhibits
+	switch {
+	case r.pace.closed || x.find(e.id) != nil:
+		return
+	case len(x.list) >= maxExhibits || x.count(e.kid) >= maxExhibitsOfKey:
+		r.counts.evidenceDropped.Add(1)
+		return
+	}
+	x.list = append(x.list, &e)
+	r.peaks.exhibits = max(r.peaks.exhibits, len(x.list))
+	signal(r.wakeShow)
+}
+
+// exhibit returns the one that is to be sent next, or nil.
+func (r *reporter) exhibit() *exhibit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.exhibits.list) == 0 {
+		return nil
+	}
+	return r.exhibits.list[0]
+}
+
+// showAll sends exhibits one after the other until ctx ends.
+func (r *reporter) showAll(ctx context.Context) {
+	pause := minReportPause
+	for ctx.Err() == nil {
+		e := r.exhibit()
+		if e == nil {
+			select {
+			case <-ctx.Done():
+			case <-r.wakeShow:
+			}
+			continue
+		}
+		if err := r.send(ctx, e); err == nil {
+			pause = minReportPause
+			sleep(ctx, exhibitSpacing)
+			continue
+		}
+		sleep(ctx, pause/2+rand.N(pause/2))
+		pause = min(2*pause, maxReportPause)
+	}
+}
+
+// send shows the issuer one token and keeps what it says. After an error the token
+// waits behind the others.
+func (r *reporter) send(ctx context.Context, e *exhibit) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	answer, err := r.post(ctx, "/seen/evidence", "application/jwt", []byte(e.text), maxExhibitAnswer)
+	state := exhibited
+	if err == nil {
+		state, err = parseFinding(answer)
+	}
+	switch {
+	case err == nil:
+		r.counts.evidence.Add(1)
+	case isStatus(err, http.StatusNotFound):
+		r.suspend(offFor)
+	case isStatus(err, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType):
+		r.counts.evidenceDropped.Add(1)
+	default:
+		state = unreported
+	}
+	if err != nil {
+		r.counts.errors.Add(1)
+	}
+	r.examined(e, state)
+	return err
+}
+
+// examined keeps what has become of an exhibit: unreported if nothing has.
+func (r *reporter) examined(e *exhibit, state proofState) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	x := &r.exhibits
+	i := slices.Index(x.list, e)
+	if i < 0 {
+		return // forgotten meanwhile
+	}
+	x.list = slices.Delete(x.list, i, i+1)
+	if state == unreported {
+		x.list = append(x.list, e)
+		return
+	}
+	e.proof.set(state)
+	r.remember(e.id, e.expiry, state)
+}
+
+// parseFinding reads what the issuer says of a token. That its tag is right after
+// all is for the auditor to say, and whatever else it is, it is not to be shown
+// again.
+func parseFinding(body []byte) (proofState, error) {
+	var answer struct {
+		Verdict string `json:"verdict"`
+	}
+	if err := wire.Unmarshal(body, &answer); err != nil {
+		return unreported, errAnswer
+	}
+	switch answer.Verdict {
+	case "genuine":
+		return proved, nil
+	case "forged", "unsigned", "unknown", "canary":
+		return exhibited, nil
+	}
+	return unreported, errAnswer
+}
+
+// refused reports a token that has been refused although its signature verified,
+// as err says: by a tagged key, it is either a genuine one in the wrong place or
+// evidence. It costs no second signature check, since errors about claims come after
+// the first.
+func (r *reporter) refused(keys jwk.Source, token string, err error) {
+	if r.off.Load() || !isSigned(err) {
+		return
+	}
+	u, parseErr := jws.Parse(token)
+	if parseErr != nil {
+		return
+	}
+	h := u.UnverifiedHeader()
+	key, keyErr := keys.Find(h.KeyID, string(h.Algorithm))
+	if keyErr != nil || !isTagged(key) {
+		return
+	}
+	id, sampled := r.name(u.SigningInput())
+	if r.seen.find(id) != unreported {
+		return
+	}
+	expiry := expiryOf(u.UnverifiedPayload(), r.now())
+	if breaksLimits(err, h, token) {
+		r.show(exhibit{id, h.KeyID, strings.Clone(token), r.until(expiry), &proof{}})
+		return
+	}
+	if sampled && r.now().Before(expiry.Add(jwt.DefaultLeeway)) {
+		r.enter(report{id: id, kid: h.KeyID, text: strings.Clone(token), expiry: r.until(expiry)})
+	}
+}
+
+// isSigned reports whether a token was refused after its signature had verified,
+// and not because it has expired.
+func isSigned(err error) bool {
+	switch e := jwt.Explain(err); e.Stage {
+	case jwt.StageClaims, jwt.StageLimits, jwt.StageTime:
+		return e.Reason != jwt.ReasonExpired
+	case jwt.StageHeader:
+		return e.Claim == "typ"
+	}
+	return false
+}
+
+// breaksLimits reports whether no honest issuer makes such a token.
+func breaksLimits(err error, h jws.Header, token string) bool {
+	stage := jwt.Explain(err).Stage
+	if stage == jwt.StageLimits || !h.HasType(DefaultType) {
+		return true
+	}
+	_, recordErr := notary.RecordOf(h.KeyID, token)
+	return recordErr != nil
+}
+
+// expiryOf reads "exp" of a token that was refused; without a usable one it is
+// remembered as long as any.
+func expiryOf(payload []byte, now time.Time) time.Time {
+	var claims struct {
+		Expiry float64 `json:"exp"`
+	}
+	if err := wire.Unmarshal(payload, &claims); err != nil || claims.Expiry <= 0 || claims.Expiry > 1<<33 {
+		return now.Add(seenLife)
+	}
+	return time.Unix(int64(claims.Expiry), 0)
+}

@@ -1,0 +1,471 @@
+package verifier
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"mime"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/fetch"
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/notary"
+)
+
+const (
+	// reportEvery is how long reports are gathered, unless there are enough for a
+	// whole one before.
+	reportEvery = 250 * time.Millisecond
+	// gather is how long reports are gathered for which somebody waits.
+	gather = 5 * time.Millisecond
+	// maxFlights is how many requests to the auditor may be under way. Reports for
+	// which nobody waits go one after the other.
+	maxFlights = 4
+
+	// After trouble reports pause, doubling, and those for which somebody waits
+	// for proveAgain.
+	minReportPause = 250 * time.Millisecond
+	maxReportPause = 5 * time.Second
+	proveAgain     = 100 * time.Millisecond
+	// proveTimeout bounds a request for which somebody waits: nobody does so longer
+	// than ProveWait.
+	proveTimeout = time.Second
+	// offFor is how long nothing is collected after the issuer has said that it has
+	// no auditor, and offProving how long nobody is kept waiting.
+	offFor     = 10 * time.Minute
+	offProving = time.Second
+
+	// A report without a verdict goes out again after these pauses, doubling.
+	// After againTries it is given up once its token has expired.
+	minAgainPause = time.Second
+	maxAgainPause = 30 * time.Second
+	againTries    = 8
+
+	// settleChunk is how many reports are dealt with before others get at the lock.
+	settleChunk = 256
+
+	// maxReportAnswer bounds an answer to a report: each index in it once, of five
+	// characters at most.
+	maxReportAnswer = notary.MaxRecords*5 + 1<<10
+	// maxWrong is how many wrong records the auditor names in one answer.
+	maxWrong = 64
+)
+
+// A pace says when reports go out. Its times are of the process.
+type pace struct {
+	ordinaryAt, urgentAt time.Time // as they were gathered
+	resumeAt, pressAt    time.Time // after trouble: ordinary ones, urgent ones
+	failures             int       // in a row
+	offUntil             time.Time // zero while the issuer has an auditor
+	logged               bool      // that it does not work
+	closed               bool
+}
+
+// run sends reports until ctx ends.
+func (r *reporter) run(ctx context.Context) {
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() { r.showAll(ctx) })
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		due, wait := r.next(time.Now())
+		if due {
+			work.Go(func() { r.fly(ctx) })
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-r.wake:
+		}
+	}
+}
+
+// next reports whether reports are due, and counts their flight, or else when to
+// ask again.
+func (r *reporter) next(now time.Time) (due bool, wait time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bringBack(now)
+	wait = offFor
+	reached := func(times ...time.Time) bool {
+		var left time.Duration
+		for _, at := range times {
+			left = max(left, at.Sub(now))
+		}
+		if left > 0 {
+			wait = min(wait, left)
+		}
+		return left <= 0
+	}
+	p := &r.pace
+	switch {
+	case r.flights < maxFlights && r.urgent.n > 0 && r.proving > 0 && reached(p.urgentAt, p.pressAt):
+	case r.flights == 0 && r.ordinary.n >= notary.MaxRecords && reached(p.resumeAt):
+	case r.flights == 0 && r.ordinary.n+r.urgent.n > 0 && reached(p.ordinaryAt, p.resumeAt):
+	default:
+		if r.later.n > 0 {
+			reached(r.later.first.due)
+		}
+		if !p.offUntil.IsZero() {
+			reached(p.offUntil)
+		}
+		return false, wait
+	}
+	r.flights++
+	return true, 0
+}
+
+// bringBack makes ready again what has waited long enough. Callers hold r.mu.
+func (r *reporter) bringBack(now time.Time) {
+	for range settleChunk {
+		rep := r.later.first
+		if rep == nil || now.Before(rep.due) {
+			break
+		}
+		r.later.remove(rep)
+		r.schedule(rep, &r.ordinary)
+	}
+	if p := &r.pace; !p.offUntil.IsZero() && !now.Before(p.offUntil) && !p.closed {
+		p.offUntil = time.Time{}
+		r.off.Store(false)
+	}
+}
+
+// fly sends one report and draws its conclusions.
+func (r *reporter) fly(ctx context.Context) error {
+	batch, urgent := r.take()
+	ctx, cancel := context.WithTimeout(ctx, timeoutOf(urgent))
+	defer cancel()
+	sent, records := r.records(batch)
+	verdicts, err := r.ask(ctx, records)
+	switch {
+	case err == nil:
+		r.conclude(sent, verdicts)
+	case isStatus(err, http.StatusNotFound):
+		r.suspend(offFor)
+	case isStatus(err, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType), errors.Is(err, notary.ErrReport):
+		r.giveUp(sent)
+	default:
+		r.putBack(sent)
+	}
+	r.landed(err)
+	return err
+}
+
+func timeoutOf(urgent bool) time.Duration {
+	if urgent {
+		return proveTimeout
+	}
+	return requestTimeout
+}
+
+func isStatus(err error, any ...int) bool {
+	status, ok := errors.AsType[*fetch.StatusError](err)
+	if !ok {
+		return false
+	}
+	for _, s := range any {
+		if status.Status == s {
+			return true
+		}
+	}
+	return false
+}
+
+// take takes reports for one flight off their lists, urgent ones first.
+func (r *reporter) take() (batch []*report, urgent bool) {
+	for len(batch) < notary.MaxRecords {
+		before := len(batch)
+		r.mu.Lock()
+		for range min(settleChunk, notary.MaxRecords-before) {
+			from := &r.urgent
+			if from.n == 0 {
+				from = &r.ordinary
+			}
+			if from.n == 0 {
+				break
+			}
+			urgent = urgent || from == &r.urgent
+			batch = append(batch, from.first)
+			from.remove(from.first)
+		}
+		r.mu.Unlock()
+		if len(batch) == before {
+			break
+		}
+	}
+	return batch, urgent
+}
+
+// records makes the records of reports. A token of which none can be made has no
+// tag, and goes as evidence.
+func (r *reporter) records(batch []*report) (sent []*report, records []notary.Record) {
+	sent, records = batch[:0], make([]notary.Record, 0, len(batch))
+	for _, rep := range batch {
+		record, err := notary.RecordOf(rep.kid, rep.text)
+		if err != nil {
+			r.eachChunk([]*report{rep}, func(_ int, rep *report) { r.condemn(rep) })
+			continue
+		}
+		sent, records = append(sent, rep), append(records, record)
+	}
+	return sent, records
+}
+
+// ask sends records to the auditor by way of the issuer.
+func (r *reporter) ask(ctx context.Context, records []notary.Record) ([]verdict, error) {
+	if len(records) == 0 {
+		return nil, nil
+	}
+	body, err := notary.AppendReport(nil, records)
+	if err != nil {
+		return nil, err
+	}
+	r.counts.reports.Add(1)
+	answer, err := r.post(ctx, "/seen", notary.ReportType, body, maxReportAnswer)
+	if err != nil {
+		return nil, err
+	}
+	return parseVerdicts(answer, len(records))
+}
+
+var errAnswer = errors.New("the answer to a report is not one")
+
+// post sends to the issuer what only it may see, and returns its answer.
+func (r *reporter) post(ctx context.Context, path, contentType string, body []byte, limit int64) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.at.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", contentType)
+	if err := r.at.authorize(req); err != nil {
+		return nil, err
+	}
+	resp, err := r.at.do(req, http.StatusOK)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return nil, errAnswer
+	}
+	return fetch.Body(resp.Body, limit)
+}
+
+// A verdict is what the auditor says of one record.
+type verdict uint8
+
+const (
+	right verdict = iota
+	wrong
+	again // nothing, for now
+)
+
+// parseVerdicts reads the answer to a report of n records. Whoever answers on the
+// way in place of the issuer must not prove anything by it: both lists have to be
+// there, and each of their numbers has to name one record.
+func parseVerdicts(body []byte, n int) ([]verdict, error) {
+	var answer struct {
+		Wrong []int `json:"wrong"`
+		Again []int `json:"again"`
+	}
+	if err := wire.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	if answer.Wrong == nil || answer.Again == nil || len(answer.Wrong) > maxWrong {
+		return nil, errAnswer
+	}
+	verdicts := make([]verdict, n)
+	mark := func(list []int, as verdict) bool {
+		for _, i := range list {
+			if i < 0 || i >= n || verdicts[i] != right {
+				return false
+			}
+			verdicts[i] = as
+		}
+		return true
+	}
+	if !mark(answer.Wrong, wrong) || !mark(answer.Again, again) {
+		return nil, errAnswer
+	}
+	return verdicts, nil
+}
+
+// eachChunk calls each under the lock, which it gives up now and then, for every
+// report that has not been closed meanwhile.
+func (r *reporter) eachChunk(batch []*report, each func(i int, rep *report)) {
+	for start := 0; start < len(batch); start += settleChunk {
+		r.mu.Lock()
+		for i := start; i < min(start+settleChunk, len(batch)); i++ {
+			if rep := batch[i]; r.open[rep.id] == rep {
+				each(i, rep)
+			}
+		}
+		r.mu.Unlock()
+	}
+}
+
+// conclude does what the auditor's verdicts mean.
+func (r *reporter) conclude(batch []*report, verdicts []verdict) {
+	now := time.Now()
+	r.eachChunk(batch, func(i int, rep *report) {
+		switch verdicts[i] {
+		case right:
+			r.counts.reported.Add(1)
+			r.counts.proved.Add(1)
+			r.remember(rep.id, rep.expiry, proved)
+			r.close(rep, proved)
+		case wrong:
+			r.counts.reported.Add(1)
+			r.counts.wrong.Add(1)
+			r.condemn(rep)
+		case again:
+			r.counts.again.Add(1)
+			r.postpone(rep, now)
+		}
+	})
+}
+
+func (r *reporter) remember(id seenID, expiry uint32, state proofState) {
+	r.seen.add(sight{id, expiry, state}, unixSeconds(r.now()))
+}
+
+func unixSeconds(t time.Time) uint32 { return uint32(max(t.Unix(), 1)) }
+
+// condemn ends the report of a token without a right tag and keeps the token as
+// evidence. Callers hold r.mu.
+func (r *reporter) condemn(rep *report) {
+	r.close(rep, disproved)
+	r.keep(exhibit{rep.id, rep.kid, rep.text, rep.expiry, rep.proof})
+}
+
+// postpone sends a report again later: soon if somebody waits for it. Callers hold
+// r.mu.
+func (r *reporter) postpone(rep *report, now time.Time) {
+	if rep.waiters > 0 {
+		r.pace.pressAt = now.Add(proveAgain)
+		r.schedule(rep, &r.urgent)
+		return
+	}
+	if rep.tries++; rep.tries > againTries && rep.expiry < unixSeconds(r.now()) {
+		r.counts.dropped.Add(1)
+		r.close(rep, unreported)
+		return
+	}
+	pause := min(minAgainPause<<min(rep.tries-1, againTries), maxAgainPause)
+	rep.due = now.Add(pause/2 + rand.N(pause/2))
+	r.later.push(rep)
+}
+
+// putBack keeps reports that did not arrive.
+func (r *reporter) putBack(batch []*report) {
+	r.eachChunk(batch, func(_ int, rep *report) {
+		to := &r.ordinary
+		if rep.waiters > 0 {
+			to = &r.urgent
+		}
+		r.schedule(rep, to)
+	})
+}
+
+// giveUp drops a report that the issuer will never take.
+func (r *reporter) giveUp(batch []*report) {
+	r.counts.dropped.Add(uint64(len(batch)))
+	r.eachChunk(batch, func(_ int, rep *report) { r.close(rep, unreported) })
+}
+
+// suspend stops collecting for a while, and forgets what waits.
+func (r *reporter) suspend(d time.Duration) {
+	now := time.Now()
+	r.mu.Lock()
+	r.off.Store(true)
+	r.pace.offUntil, r.pace.resumeAt, r.pace.pressAt = now.Add(d), now.Add(d), now.Add(offProving)
+	r.exhibits.list = nil
+	all := slices.Collect(maps.Values(r.open))
+	r.mu.Unlock()
+	r.eachChunk(all, func(_ int, rep *report) { r.close(rep, unreported) })
+}
+
+// landed ends a flight, and sets the pace by how it went.
+func (r *reporter) landed(err error) {
+	r.mu.Lock()
+	r.flights--
+	news := r.pace.note(err, time.Now())
+	if err == nil && !r.pace.closed {
+		r.pace.offUntil = time.Time{}
+		r.off.Store(false)
+	}
+	r.mu.Unlock()
+	signal(r.wake)
+	if err != nil {
+		r.counts.errors.Add(1)
+	}
+	switch {
+	case isStatus(err, http.StatusNotFound) && news:
+		r.log.Info("the issuer does not audit tokens", "iss", r.issuer)
+	case err != nil && news:
+		r.log.Warn("tokens seen are not reported", "iss", r.issuer, "err", err)
+	case err == nil && news:
+		r.log.Info("tokens seen are reported again", "iss", r.issuer)
+	}
+}
+
+// note sets the pace by how a flight went, and tells whether that is news.
+func (p *pace) note(err error, now time.Time) (news bool) {
+	if err == nil {
+		news = p.logged
+		p.failures, p.resumeAt, p.logged = 0, time.Time{}, false
+		return news
+	}
+	if !isStatus(err, http.StatusNotFound) { // which has set its own pace
+		p.pressAt = now.Add(proveAgain/2 + rand.N(proveAgain/2))
+		pause := min(minReportPause<<min(p.failures, 10), maxReportPause)
+		if at := now.Add(pause/2 + rand.N(pause/2)); at.After(p.resumeAt) {
+			p.resumeAt = at
+		}
+		p.failures++
+	}
+	news = !p.logged
+	p.logged = true
+	return news
+}
+
+// farewell sends what waits before the process ends, as far as ctx allows, and
+// collects nothing from then on. run has ended.
+func (r *reporter) farewell(ctx context.Context) {
+	r.mu.Lock()
+	for r.later.n > 0 {
+		rep := r.later.first
+		r.later.remove(rep)
+		r.ordinary.push(rep)
+	}
+	r.mu.Unlock()
+	for r.takeOff() && r.fly(ctx) == nil {
+	}
+	for e := r.exhibit(); e != nil && r.send(ctx, e) == nil; e = r.exhibit() {
+	}
+	r.mu.Lock()
+	r.pace.closed = true
+	r.mu.Unlock()
+	r.suspend(offFor)
+}
+
+// takeOff counts a flight if there is anything to send.
+func (r *reporter) takeOff() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ordinary.n+r.urgent.n == 0 {
+		return false
+	}
+	r.flights++
+	return true
+}
