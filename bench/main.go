@@ -1,6 +1,6 @@
 // Command bench measures Counterfoil and writes RESULTS.md beside itself.
 //
-//	go run . [-seconds 10] [-rounds 30] [-only jose,issuer,guard,revocation]
+//	go run . [-seconds 10] [-rounds 30] [-only jose,issuer,guard,revocation,forgery]
 //
 // Figures that travel are ratios and CPU times: processes are measured by the
 // CPU time the kernel charged them, and operations are compared with the bare
@@ -50,6 +50,8 @@ var parts = []part{
 	{"issuer", "issuer", issuerLoad},
 	{"guard", "guard", guardLoad},
 	{"revocation", "revocation", revocationLatency},
+	{"tags", "forgery", forgeryCost},
+	{"theft", "forgery", forgeryClock},
 }
 
 func main() {
@@ -57,7 +59,7 @@ func main() {
 	flag.IntVar(&s.seconds, "seconds", 10, "length of each load, in seconds")
 	flag.IntVar(&s.rounds, "rounds", 30, "alternating slices of each comparison")
 	rows := flag.String("rows", "", "regular expression: rows to measure, such as HS256; default all")
-	only := flag.String("only", "jose,issuer,guard,revocation", "parts or groups to run")
+	only := flag.String("only", "jose,issuer,guard,revocation,forgery", "parts or groups to run")
 	out := flag.String("out", "RESULTS.md", "file to write; - for stdout")
 	profile := flag.String("cpuprofile", "", "file for a CPU profile, its samples labelled with op")
 	flag.Parse()

@@ -44,9 +44,16 @@ type field struct {
 // newField starts a deployment whose issuer answers forgeries in the given mode.
 func newField(t *testing.T, answer string) *field {
 	t.Helper()
+	return newFieldOver(t, nil, answer)
+}
+
+// newFieldOver is newField with an issuer that speaks https, so that nobody is
+// believed for being on the same machine.
+func newFieldOver(t *testing.T, tls *certificate, answer string) *field {
+	t.Helper()
 	f := &field{notary: newNotary(t), alarms: newAlarms(t)}
 	config := fmt.Sprintf("  forgery:\n    answer: %s\n    webhook: %s\n", answer, f.alarms.url)
-	f.iss = newIssuerWith(t, nil, config, "--notary-at", "unix:"+f.notary.socket)
+	f.iss = newIssuerWith(t, tls, config, "--notary-at", "unix:"+f.notary.socket)
 	f.iss.addUser(t, "alice")
 	for i := range 3 {
 		f.guards = append(f.guards, newGuard(t, f.iss, fmt.Sprintf("guard-%d", i+1)))

@@ -1,0 +1,237 @@
+package e2e_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
+	"github.com/counterfoil/counterfoil/notary"
+	"github.com/counterfoil/counterfoil/oauth"
+)
+
+const (
+	floodTime     = 6 * time.Second
+	floodedTokens = 64 // different ones of each sort
+)
+
+// A flood is an attacker who sends what he can, and what it was answered.
+type flood struct {
+	f          *field
+	credential string // NAME:SECRET; "" for none
+	kid        string // of the key that signs
+
+	sent     atomic.Int64
+	records  atomic.Int64
+	statuses sync.Map // of answers, to their numbers
+	stopping chan struct{}
+	running  sync.WaitGroup
+}
+
+// startFlood sends each of the requests again and again until it is stopped.
+func startFlood(f *field, credential, kid string, sends ...func(*flood) error) *flood {
+	fl := &flood{f: f, credential: credential, kid: kid, stopping: make(chan struct{})}
+	for _, send := range sends {
+		fl.running.Go(func() {
+			for !fl.stopped() {
+				if err := send(fl); err != nil {
+					fl.count("no answer")
+				}
+				fl.sent.Add(1)
+			}
+		})
+	}
+	return fl
+}
+
+func (fl *flood) stopped() bool {
+	select {
+	case <-fl.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+func (fl *flood) stop() {
+	close(fl.stopping)
+	fl.running.Wait()
+}
+
+func (fl *flood) count(answer string) {
+	n, _ := fl.statuses.LoadOrStore(answer, new(atomic.Int64))
+	n.(*atomic.Int64).Add(1)
+}
+
+func (fl *flood) answers() string {
+	var b strings.Builder
+	fl.statuses.Range(func(answer, n any) bool {
+		fmt.Fprintf(&b, " %s: %d", answer, n.(*atomic.Int64).Load())
+		return true
+	})
+	return b.String()
+}
+
+// post sends a body to the issuer's feed.
+func (fl *flood) post(path, kind string, body []byte) error {
+	req, err := http.NewRequest(http.MethodPost, fl.f.iss.url+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", kind)
+	if name, secret, ok := strings.Cut(fl.credential, ":"); ok {
+		req.SetBasicAuth(name, secret)
+	}
+	res, err := fl.f.iss.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20))
+	fl.count(fmt.Sprintf("%s %d", path[strings.LastIndexByte(path, '/')+1:], res.StatusCode))
+	return nil
+}
+
+// reports sends as many fabricated records as fit into one report.
+func (fl *flood) reports() error {
+	records := make([]notary.Record, notary.MaxRecords)
+	for i := range records {
+		records[i].KeyID = fl.kid
+		rand.Read(records[i].Nonce[:])
+		rand.Read(records[i].Tag[:])
+		rand.Read(records[i].Digest[:])
+	}
+	body, err := notary.AppendReport(nil, records)
+	if err != nil {
+		return err
+	}
+	fl.records.Add(int64(len(records)))
+	return fl.post("/revocation/seen", notary.ReportType, body)
+}
+
+// evidence sends tokens that no key of the issuer signed.
+func evidence(tokens []string) func(*flood) error {
+	next := 0
+	return func(fl *flood) error {
+		next++
+		return fl.post("/revocation/seen/evidence", "application/jwt", []byte(tokens[next%len(tokens)]))
+	}
+}
+
+// requests shows tokens to the guards.
+func requests(tokens []string) func(*flood) error {
+	next := 0
+	return func(fl *flood) error {
+		next++
+		g := fl.f.guards[next%len(fl.f.guards)]
+		status, err := ask(g.url+"/auth", tokens[next%len(tokens)])
+		if err == nil {
+			fl.count(fmt.Sprintf("guard %d", status))
+		}
+		return err
+	}
+}
+
+// junkTokens are signed by nobody's key: with the name of the key that signs, and
+// with names that no key has.
+func junkTokens(t *testing.T, genuine, kid string) (tokens []string) {
+	t.Helper()
+	payload, err := wire.Decode(strings.Split(genuine, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 * floodedTokens {
+		name := kid
+		if i%2 == 0 {
+			name = randomID()
+		}
+		key, err := jwk.Generate(jwk.Params{Algorithm: jwk.ES256, KeyID: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := jws.NewSigner(key, jws.Header{Algorithm: jwk.ES256, KeyID: name, Type: oauth.AccessTokenType})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := signer.Sign(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, token)
+	}
+	return append(tokens, strings.Repeat("A", 16<<10), "a.b.c", strings.Repeat(".", 4096))
+}
+
+// peakMemory is the most resident memory of a process, in MiB.
+func peakMemory(t *testing.T, p *process) int {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			var kib int
+			fmt.Sscan(value, &kib)
+			return kib >> 10
+		}
+	}
+	t.Fatal("no VmHWM")
+	return 0
+}
+
+// TestThreat87Flood: whoever floods the auditor and the guards, with and without a
+// credential, raises no alarm, and keeps nobody from being served or from finding
+// a real forgery.
+func TestThreat87Flood(t *testing.T) {
+	cert := newCertificate(t)
+	f := newFieldOver(t, &cert, "automatic")
+	crowd := newCrowd(t, f.iss, f.guards, crowdSize)
+	credential, err := os.ReadFile(f.iss.credential(t, "mallory"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid := keyIDOf(t, f.victim.Access)
+	junk := junkTokens(t, f.victim.Access, kid)
+	processes := map[string]*process{"issuer": f.iss.process, "notary": f.notary.process, "guard": f.guards[0].process}
+	before := map[string]int{}
+	for name, p := range processes {
+		before[name] = peakMemory(t, p)
+	}
+
+	inside := startFlood(f, strings.TrimSpace(string(credential)), kid, (*flood).reports, (*flood).reports, evidence(junk))
+	outside := startFlood(f, "", kid, (*flood).reports, evidence(junk), requests(junk))
+	time.Sleep(floodTime)
+	for _, a := range heard(f.alarms) {
+		t.Errorf("an alarm without a theft: %s", a.body)
+	}
+	if now := f.thief.steal(t).KeyID(); now != kid {
+		t.Errorf("the keys were changed: %s signs", now)
+	}
+	s := f.strike(t, forgeries[0], 0)
+	inside.stop()
+	outside.stop()
+	t.Logf("measured: flood with a credential: %d requests, %d fabricated records, answers:%s", inside.sent.Load(), inside.records.Load(), inside.answers())
+	t.Logf("measured: flood without: %d requests, %d fabricated records, answers:%s", outside.sent.Load(), outside.records.Load(), outside.answers())
+	t.Logf("measured: a forgery amid the flood: alarm in %v, refused everywhere in %v", s.alarmed, s.refused)
+	for name, p := range processes {
+		t.Logf("measured: peak memory of the %s: %d MiB before the flood, %d after", name, before[name], peakMemory(t, p))
+	}
+	crowd.stop()
+	crowd.check(t)
+}
+
+func heard(a *alarms) []alarm {
+	all, _ := a.all()
+	return all
+}
