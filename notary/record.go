@@ -80,6 +80,12 @@ type Checker interface {
 	Check(ctx context.Context, records []Record) (right []bool, err error)
 }
 
+// A Notary does both halves; [Local] is one.
+type Notary interface {
+	Tagger
+	Checker
+}
+
 // ErrUnavailable reports a notary that could not be asked.
 var ErrUnavailable = errors.New("the notary does not answer")
 

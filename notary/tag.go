@@ -107,9 +107,11 @@ func NewLocal(secret Secret, others ...Secret) *Local {
 	return &Local{own: own}
 }
 
+// ErrKeyID reports a kid of no or of more than 65,535 bytes.
+var ErrKeyID = errors.New("kid is empty or too long to be tagged")
+
 var (
 	errNoSecret = errors.New("the notary has no secret")
-	errKeyID    = errors.New("kid is empty or too long to be tagged")
 	errRecords  = errors.New("too many records to be checked at once")
 )
 
@@ -123,7 +125,7 @@ func (l *Local) first() (*Secret, error) {
 
 // Tag returns a new jti for a token with digest d that the key kid signs: 27
 // characters of base64url(nonce ‖ tag). It fails only without a secret or with
-// a kid of no or of more than 65,535 bytes.
+// [ErrKeyID].
 func (l *Local) Tag(_ context.Context, kid string, d Digest) (string, error) {
 	secret, err := l.first()
 	if err != nil {
@@ -216,7 +218,7 @@ func (l *Local) WitnessKeys(context.Context) (*jwk.Set, error) {
 // tagKey returns K_tag, which is of its own for each kid.
 func (s *Secret) tagKey(kid string) ([]byte, error) {
 	if kid == "" || len(kid) > maxKeyID {
-		return nil, errKeyID
+		return nil, ErrKeyID
 	}
 	return hkdf.Key(sha256.New, s[:], nil, keyLabel+"\x00"+kid, sha256.Size)
 }

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -32,6 +34,7 @@ type Server struct {
 	Log     *slog.Logger
 
 	TLSCert, TLSKey string        // PEM files, read again when they change; unix sockets stay plain
+	ClientCA        string        // PEM file: only clients with a certificate of one of these authorities are served
 	TLS12           bool          // take TLS 1.2 too; default 1.3 only
 	PlainHTTP       bool          // allow plain HTTP beyond loopback: something in front ends TLS
 	Drain           time.Duration // default [DefaultDrain]
@@ -120,6 +123,9 @@ func (s *Server) transport(listeners []net.Listener) (*tls.Config, error) {
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return nil, errors.New("a TLS certificate and its key go together: give both or neither")
 	}
+	if s.TLSCert == "" && s.ClientCA != "" {
+		return nil, errors.New("clients are told by their certificates over TLS only: it needs a certificate and its key")
+	}
 	if s.TLSCert == "" {
 		return nil, s.checkPlain(listeners)
 	}
@@ -131,7 +137,23 @@ func (s *Server) transport(listeners []net.Listener) (*tls.Config, error) {
 	if s.TLS12 {
 		config.MinVersion = tls.VersionTLS12
 	}
-	return config, nil
+	return config, s.demandClients(config)
+}
+
+// demandClients makes config ask for a client's certificate, if one is wanted.
+func (s *Server) demandClients(config *tls.Config) error {
+	if s.ClientCA == "" {
+		return nil
+	}
+	text, err := os.ReadFile(s.ClientCA)
+	if err != nil {
+		return err
+	}
+	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	if !config.ClientCAs.AppendCertsFromPEM(text) {
+		return fmt.Errorf("%s holds no certificate", s.ClientCA)
+	}
+	return nil
 }
 
 // A PlainError reports a listener that would carry tokens over a network in the clear.

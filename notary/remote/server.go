@@ -1,0 +1,240 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/serve"
+	"github.com/counterfoil/counterfoil/notary"
+)
+
+// How many requests are worked on at once. Checks have places of their own, so
+// that no flood of reports keeps tokens from being minted.
+const (
+	maxTags     = 256
+	maxChecks   = 16 // of at most notary.MaxReport bytes each
+	maxReleases = 4
+
+	maxWait    = 500 * time.Millisecond // for a place
+	retryAfter = time.Second
+)
+
+// A Server is the notary's end. Notary, Escrow and Log are required, and for
+// listeners that are no unix sockets also TLSCert, TLSKey and ClientCA.
+type Server struct {
+	Notary *notary.Local
+	Escrow *notary.Escrow
+	Log    *slog.Logger
+
+	TLSCert, TLSKey string        // PEM files, read again when they change
+	ClientCA        string        // PEM file with the authorities of the certificates of those who may ask
+	Drain           time.Duration // for requests under way at the end; default [serve.DefaultDrain]
+}
+
+// A PlainError reports a listener on which anybody could ask the notary.
+type PlainError struct{ Addr string }
+
+func (e *PlainError) Error() string {
+	return "refusing to listen on " + e.Addr + ": beyond a unix socket both ends need a certificate"
+}
+
+// Serve answers until ctx ends, and then finishes what is under way. It closes the
+// listeners. The error is a [*PlainError] for a network without certificates, on
+// loopback too.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	if err := s.Check(listeners...); err != nil {
+		for _, ln := range listeners {
+			ln.Close()
+		}
+		return err
+	}
+	return s.server().Serve(ctx, listeners...)
+}
+
+// Check returns what [Server.Serve] would refuse the listeners for, and leaves
+// them open.
+func (s *Server) Check(listeners ...net.Listener) error {
+	if s.Notary == nil || s.Escrow == nil || s.Log == nil {
+		return errors.New("remote: Notary, Escrow and Log are required")
+	}
+	for _, ln := range listeners {
+		if ln.Addr().Network() != "unix" && (s.TLSCert == "" || s.TLSKey == "" || s.ClientCA == "") {
+			return &PlainError{ln.Addr().String()}
+		}
+	}
+	return s.server().Check(listeners...)
+}
+
+func (s *Server) server() *serve.Server {
+	return &serve.Server{
+		Handler: s.Handler(), Log: s.Log, Drain: s.Drain,
+		TLSCert: s.TLSCert, TLSKey: s.TLSKey, ClientCA: s.ClientCA,
+	}
+}
+
+// Handler returns the endpoints. They ask nobody who he is: the listener did.
+func (s *Server) Handler() http.Handler {
+	d := &desk{notary: s.Notary, escrow: s.Escrow, log: s.Log}
+	mux := http.NewServeMux()
+	handle := func(pattern string, h serve.HandlerFunc) {
+		mux.Handle(pattern, serve.Handler(s.Log, func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Cache-Control", "no-store")
+			return h(w, r)
+		}))
+	}
+	handle("POST "+pathTag, limit(maxTags, d.tag))
+	handle("POST "+pathCheck, limit(maxChecks, d.check))
+	handle("POST "+pathRelease, limit(maxReleases, d.release))
+	handle("GET "+pathWitnessKeys, d.witnessKeys)
+	handle("GET "+pathReleaseKey, d.releaseKey)
+	handle("GET /healthz", func(http.ResponseWriter, *http.Request) error { return nil })
+	handle("GET /readyz", d.ready)
+	return mux
+}
+
+// limit bounds how many requests h works on. One that finds no place in time is
+// told to come back.
+func limit(most int, h serve.HandlerFunc) serve.HandlerFunc {
+	places := make(chan struct{}, most)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), maxWait)
+		defer cancel()
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			return h(w, r)
+		case <-ctx.Done():
+			return &serve.Error{Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: retryAfter}
+		}
+	}
+}
+
+// A desk answers what the notary is asked.
+type desk struct {
+	notary *notary.Local
+	escrow *notary.Escrow
+	log    *slog.Logger
+}
+
+func badRequest(what string) error {
+	return &serve.Error{Status: http.StatusBadRequest, Code: "invalid_request", Description: what}
+}
+
+// tag makes a jti, and a witness when it was given the whole hash.
+func (d *desk) tag(w http.ResponseWriter, r *http.Request) error {
+	var req tagRequest
+	if err := serve.ReadJSON(w, r, maxTagBody, &req); err != nil {
+		return err
+	}
+	var answer tagAnswer
+	var err error
+	if digest, ok := req.digest(); ok {
+		answer.ID, err = d.notary.Tag(r.Context(), req.KeyID, digest)
+	} else if sum, ok := req.sum(); ok {
+		answer.ID, answer.Witness, err = d.notary.TagWitnessSum(r.Context(), req.KeyID, sum)
+	} else {
+		return badRequest("either digest or sum is required")
+	}
+	if errors.Is(err, notary.ErrKeyID) {
+		return badRequest("this kid cannot be tagged")
+	}
+	if err != nil {
+		return err
+	}
+	return serve.WriteJSON(w, http.StatusOK, answer)
+}
+
+// check answers a report of seen tokens.
+func (d *desk) check(w http.ResponseWriter, r *http.Request) error {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != notary.ReportType {
+		return &serve.Error{Status: http.StatusUnsupportedMediaType, Code: "invalid_request", Description: "the body must be " + notary.ReportType}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, notary.MaxReport))
+	if err != nil {
+		return badRequest("the body is too large or ended early")
+	}
+	records, err := notary.ParseReport(body)
+	if err != nil {
+		return badRequest(err.Error())
+	}
+	right, err := d.notary.Check(r.Context(), records)
+	if err != nil {
+		return err
+	}
+	verdict := make([]byte, len(right))
+	for i, ok := range right {
+		if ok {
+			verdict[i] = 1
+		}
+	}
+	w.Header().Set("Content-Type", verdictType)
+	_, err = w.Write(verdict)
+	return err
+}
+
+// release opens one standby key's outer seal. Each is written down before it goes
+// out, with who asked: it should happen when a key begins to sign and at no other
+// time.
+func (d *desk) release(w http.ResponseWriter, r *http.Request) error {
+	var req releaseMessage
+	if err := serve.ReadJSON(w, r, maxReleaseBody, &req); err != nil {
+		return err
+	}
+	inner, err := d.escrow.Release(r.Context(), req.KeyID, req.Sealed)
+	if err != nil {
+		d.log.Warn("a standby key was asked for that is not sealed here", "client", client(r))
+		return &serve.Error{Status: http.StatusBadRequest, Code: codeNotSealed}
+	}
+	d.log.Warn("a standby key was released", "kid", req.KeyID, "client", client(r))
+	return serve.WriteJSON(w, http.StatusOK, releaseMessage{Sealed: inner})
+}
+
+// client tells who asks, as far as the connection says it.
+func client(r *http.Request) string {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return "unix"
+	}
+	cert := r.TLS.PeerCertificates[0]
+	return fmt.Sprintf("%.256q serial %x", cert.Subject.String(), cert.SerialNumber)
+}
+
+func (d *desk) witnessKeys(w http.ResponseWriter, r *http.Request) error {
+	keys, err := d.notary.WitnessKeys(r.Context())
+	if err != nil {
+		return err
+	}
+	return serve.WriteJSON(w, http.StatusOK, keys)
+}
+
+func (d *desk) releaseKey(w http.ResponseWriter, r *http.Request) error {
+	key, err := d.escrow.ReleaseKey(r.Context())
+	if err != nil {
+		return err
+	}
+	return serve.WriteJSON(w, http.StatusOK, key)
+}
+
+// ready makes a tag and finds it right.
+func (d *desk) ready(_ http.ResponseWriter, r *http.Request) error {
+	const kid = "counterfoil/ready" // which no key has
+	jti, err := d.notary.Tag(r.Context(), kid, notary.Digest{})
+	if err != nil {
+		return err
+	}
+	record, err := notary.NewRecord(kid, jti, notary.Digest{})
+	if err != nil {
+		return err
+	}
+	right, err := d.notary.Check(r.Context(), []notary.Record{record})
+	if err == nil && !right[0] {
+		err = errors.New("the notary does not know its own tag")
+	}
+	return err
+}
