@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"log/slog"
 	"math"
@@ -131,13 +132,13 @@ func (l *Local) Tag(_ context.Context, kid string, d Digest) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key, err := secret.tagKey(kid)
+	mac, err := secret.tagMAC(kid)
 	if err != nil {
 		return "", err
 	}
 	var nonce [nonceSize]byte
 	rand.Read(nonce[:])
-	tag := tagOf(key, kid, nonce, d)
+	tag := tagOf(mac, kid, nonce, d)
 	return wire.Encode(append(nonce[:], tag[:]...)), nil
 }
 
@@ -151,32 +152,32 @@ func (l *Local) Check(_ context.Context, records []Record) ([]bool, error) {
 		return nil, errRecords
 	}
 	right := make([]bool, len(records))
-	keys := make(map[string][][]byte) // of each kid among records, which are few
+	macs := make(map[string][]hash.Hash) // of each kid among records, which are few
 	for i := range records {
 		r := &records[i]
-		of, known := keys[r.KeyID]
+		of, known := macs[r.KeyID]
 		if !known {
-			of = l.tagKeys(r.KeyID)
-			keys[r.KeyID] = of
+			of = l.tagMACs(r.KeyID)
+			macs[r.KeyID] = of
 		}
-		for _, key := range of {
-			want := tagOf(key, r.KeyID, r.Nonce, r.Digest)
+		for _, mac := range of {
+			want := tagOf(mac, r.KeyID, r.Nonce, r.Digest)
 			right[i] = hmac.Equal(want[:], r.Tag[:]) || right[i]
 		}
 	}
 	return right, nil
 }
 
-// tagKeys returns the keys of all secrets for kid, none for one that is not tagged.
-func (l *Local) tagKeys(kid string) (keys [][]byte) {
+// tagMACs returns the MACs of all secrets for kid, none for one that is not tagged.
+func (l *Local) tagMACs(kid string) (macs []hash.Hash) {
 	for i := range l.own.secrets {
-		key, err := l.own.secrets[i].tagKey(kid)
+		mac, err := l.own.secrets[i].tagMAC(kid)
 		if err != nil {
 			return nil
 		}
-		keys = append(keys, key)
+		macs = append(macs, mac)
 	}
-	return keys
+	return macs
 }
 
 // TagWitness returns a jti as Tag does, and its witness. header is the header
@@ -215,12 +216,16 @@ func (l *Local) WitnessKeys(context.Context) (*jwk.Set, error) {
 	return jwk.NewSet(public...)
 }
 
-// tagKey returns K_tag, which is of its own for each kid.
-func (s *Secret) tagKey(kid string) ([]byte, error) {
+// tagMAC returns HMAC-SHA256 under K_tag, which is of its own for each kid.
+func (s *Secret) tagMAC(kid string) (hash.Hash, error) {
 	if kid == "" || len(kid) > maxKeyID {
 		return nil, ErrKeyID
 	}
-	return hkdf.Key(sha256.New, s[:], nil, keyLabel+"\x00"+kid, sha256.Size)
+	key, err := hkdf.Key(sha256.New, s[:], nil, keyLabel+"\x00"+kid, sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	return hmac.New(sha256.New, key), nil
 }
 
 // witnessKey returns the key that signs witnesses. It is made of the secret, so
@@ -239,11 +244,13 @@ func (s *Secret) witnessKey() *jwk.Key {
 	return key
 }
 
-// tagOf returns HMAC-SHA256(key, "cf1" ‖ len(kid) ‖ kid ‖ nonce ‖ d)[:12], the
-// length as two bytes, big-endian.
-func tagOf(key []byte, kid string, nonce [nonceSize]byte, d Digest) [tagSize]byte {
-	mac := hmac.New(sha256.New, key)
-	b := appendKeyID(append(make([]byte, 0, 128), tagLabel...), kid)
-	mac.Write(append(append(b, nonce[:]...), d[:]...))
-	return [tagSize]byte(mac.Sum(nil))
+// tagOf returns mac("cf1" ‖ len(kid) ‖ kid ‖ nonce ‖ d)[:12], the length as two
+// bytes, big-endian.
+func tagOf(mac hash.Hash, kid string, nonce [nonceSize]byte, d Digest) [tagSize]byte {
+	var room [128]byte
+	b := appendKeyID(append(room[:0], tagLabel...), kid)
+	b = append(append(b, nonce[:]...), d[:]...)
+	mac.Reset()
+	mac.Write(b)
+	return [tagSize]byte(mac.Sum(b[:0]))
 }
