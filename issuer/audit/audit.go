@@ -39,6 +39,11 @@ const (
 	ClientSecret Action = "client.secret"
 	KeyRotate    Action = "key.rotate"
 	KeyKill      Action = "key.kill"
+	KeyState     Action = "key.state"  // each step in the life of a key, beside what made it take it
+	KeyReseal    Action = "key.reseal" // under another key-encryption key
+	KeyHold      Action = "key.hold"   // a standby was sealed to the notary
+	KeyCanary    Action = "key.canary"
+	KeyDrill     Action = "key.drill"
 	Restored     Action = "restored"
 )
 

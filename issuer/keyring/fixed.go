@@ -22,6 +22,9 @@ const (
 // all insert that row; one of them wins and the others read what it wrote.
 const firstSlot = "1"
 
+// founded stood in a secret of its own where an algorithm had its first keys.
+const founded = "-"
+
 // fixed is what all nodes share and nobody changes while they run.
 type fixed struct {
 	feed         *jwk.Key // private
@@ -30,6 +33,8 @@ type fixed struct {
 	handles      revocation.HandleKey
 	handleSecret []byte
 	refresh      []byte
+	standby      *jwk.Key // the layer of a standby below the notary's
+	release      *jwk.Key // public: the notary's; nil: standbys are sealed like the others
 }
 
 // openFixed reads the feed key, the root and the secrets, and makes those that
@@ -55,30 +60,53 @@ func (k *Keyring) openFixed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.fixed = fixed{feed: feed, handles: handles, handleSecret: handle, refresh: refresh}
+	k.fixed = &fixed{feed: feed, handles: handles, handleSecret: handle, refresh: refresh}
 	k.fixed.root, err = root.Public()
 	if err != nil {
 		return err
 	}
-	k.fixed.trust, err = k.openTrust(ctx, root)
+	if k.fixed.trust, err = k.openTrust(ctx, root); err != nil {
+		return err
+	}
+	return k.openRelease(ctx)
+}
+
+// openRelease reads what standbys are sealed with when a notary keeps them.
+func (k *Keyring) openRelease(ctx context.Context) (err error) {
+	if k.cfg.Notary == nil {
+		return nil
+	}
+	secret, err := k.secret(ctx, purposeStandby)
+	if err != nil {
+		return err
+	}
+	defer clear(secret)
+	k.fixed.standby, err = jwk.New(secret, jwk.Params{Algorithm: jwk.A256GCMKW, KeyID: purposeStandby + "." + firstSlot})
+	if err != nil {
+		return err
+	}
+	k.fixed.release, err = k.cfg.Notary.ReleaseKey(ctx)
+	if err == nil && k.fixed.release.IsPrivate() {
+		err = errors.New("keyring: the notary's release key is not a public one")
+	}
 	return err
 }
 
 // signingKey returns the Ed25519 key for a purpose of the feed.
 func (k *Keyring) signingKey(ctx context.Context, purpose string) (*jwk.Key, error) {
-	sealed, err := k.firstSecret(ctx, purpose, func() (string, error) {
+	sealed, err := k.firstSecret(ctx, purpose, func(kek string) (string, error) {
 		key, err := jwk.Generate(jwk.Params{
 			Algorithm: jwk.EdDSA, Also: jwk.Ed25519, KeyID: purpose + "." + newKeyID(),
 		})
 		if err != nil {
 			return "", err
 		}
-		return k.seal(key)
+		return k.locker.sealKey(kek, key)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return k.unsealFor(purpose, sealed)
+	return k.locker.openFor(purpose, sealed)
 }
 
 // secretJWK is a symmetric key that is no signing key of JOSE (RFC 7518, Section 6.4).
@@ -90,17 +118,17 @@ type secretJWK struct {
 
 // secret returns the raw secret for a purpose.
 func (k *Keyring) secret(ctx context.Context, purpose string) ([]byte, error) {
-	sealed, err := k.firstSecret(ctx, purpose, func() (string, error) {
+	sealed, err := k.firstSecret(ctx, purpose, func(kek string) (string, error) {
 		var b [secretSize]byte
 		rand.Read(b[:])
 		defer clear(b[:])
-		return k.sealJSON(secretJWK{Type: "oct", KeyID: purpose + "." + firstSlot, Secret: wire.Encode(b[:])})
+		return k.locker.sealJSON(kek, secretJWK{Type: "oct", KeyID: purpose + "." + firstSlot, Secret: wire.Encode(b[:])})
 	})
 	if err != nil {
 		return nil, err
 	}
 	var key secretJWK
-	if err := k.unsealJSON(sealed, &key); err != nil {
+	if err := k.locker.openJSON(sealed, &key); err != nil {
 		return nil, err
 	}
 	secret, err := wire.Decode(key.Secret)
@@ -111,19 +139,23 @@ func (k *Keyring) secret(ctx context.Context, purpose string) ([]byte, error) {
 }
 
 // firstSecret returns the sealed value in the first slot of name. If there is none
-// it inserts the one that fresh makes, unless another node was faster.
-func (k *Keyring) firstSecret(ctx context.Context, name string, fresh func() (string, error)) (string, error) {
+// it inserts the one that fresh makes under a key-encryption key, unless another
+// node was faster.
+func (k *Keyring) firstSecret(ctx context.Context, name string, fresh func(kek string) (string, error)) (string, error) {
 	sealed, err := k.readSecret(ctx, name)
 	if err != nil || sealed != "" {
 		return sealed, err
 	}
-	mine, err := fresh()
-	if err != nil {
-		return "", err
-	}
-	row := store.SecretRow{Name: name, ID: firstSlot, Sealed: mine, Created: k.cfg.Now()}
 	err = k.st.Update(ctx, func(tx *store.Tx) error {
-		return tx.InsertSecret(row)
+		kek, err := tx.LockMeta(metaKEK)
+		if err != nil {
+			return err
+		}
+		mine, err := fresh(kek)
+		if err != nil {
+			return err
+		}
+		return tx.InsertSecret(store.SecretRow{Name: name, ID: firstSlot, Sealed: mine, Created: k.cfg.Now()})
 	})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return "", err
@@ -186,17 +218,28 @@ func (k *Keyring) statement() (*revocation.Trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &revocation.Trust{
+	t := &revocation.Trust{
 		Issuer:       k.cfg.Issuer,
 		FeedKeys:     feeds,
 		HandleKeyIDs: []string{k.fixed.handles.ID()},
 		MaxLife:      k.cfg.MaxTokenLife.Truncate(time.Second),
-	}, nil
+	}
+	if k.cfg.WitnessKeys != nil && k.cfg.WitnessKeys.Len() > 0 {
+		t.WitnessKeys = k.cfg.WitnessKeys
+	}
+	return t, nil
 }
 
 func sameTrust(a, b *revocation.Trust) bool {
-	x, errX := a.FeedKeys.MarshalJSON()
-	y, errY := b.FeedKeys.MarshalJSON()
-	return errX == nil && errY == nil && string(x) == string(y) &&
+	return sameSet(a.FeedKeys, b.FeedKeys) && sameSet(a.WitnessKeys, b.WitnessKeys) &&
 		a.MaxLife == b.MaxLife && slices.Equal(a.HandleKeyIDs, b.HandleKeyIDs)
+}
+
+func sameSet(a, b *jwk.Set) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	x, errX := a.MarshalJSON()
+	y, errY := b.MarshalJSON()
+	return errX == nil && errY == nil && string(x) == string(y)
 }

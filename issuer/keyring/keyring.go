@@ -1,11 +1,13 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +21,12 @@ import (
 const (
 	DefaultMaxTokenLife = time.Hour
 	DefaultJWKSMaxAge   = 5 * time.Minute
+	DefaultRotateEvery  = 30 * 24 * time.Hour
+	DefaultStandbyFor   = 24 * time.Hour
 )
+
+// actorSelf stands in the audit trail for what nobody asked for.
+const actorSelf = "issuer"
 
 // skew is how far the clocks of nodes and verifiers may disagree. A key's window
 // opens that much before it is published and closes that much after it stopped.
@@ -30,6 +37,8 @@ var (
 	ErrKEK = errors.New("the key-encryption key does not open the keyring")
 	// ErrNoActive reports that no key of the algorithm may sign.
 	ErrNoActive = errors.New("no active key for the algorithm")
+	// ErrNotActive reports that a key which was to be replaced does not sign.
+	ErrNotActive = errors.New("the key does not sign, or not any more")
 	// ErrUnknownKey reports a key id that the keyring never had.
 	ErrUnknownKey = errors.New("the keyring has no such key")
 	// ErrConflict reports that another node changed the same keys at the same time.
@@ -39,10 +48,16 @@ var (
 // Config says what a keyring holds. Issuer and KEK are required.
 type Config struct {
 	Issuer       string
-	KEK          *jwk.Key         // an A256GCMKW key; seals every other key
+	KEK          *jwk.Key         // seals every other key: for A256GCMKW, or a private one for ECDH-ES+A256KW or RSA-OAEP-256
+	NextKEK      *jwk.Key         // the one that KEK is about to be changed for, see [Reseal]; default: none
+	Maker        KeyMaker         // of signing keys that live in a token; default: they are made in memory and sealed
+	Notary       Releaser         // a notary in a process of its own, to which standbys are sealed; default: none
+	WitnessKeys  *jwk.Set         // of the notary, for the trust statement; default: none
 	Algorithms   []jwk.Algorithm  // the first is the default one; default ES256
 	MaxTokenLife time.Duration    // longest life of a token that a verifier takes; default 1 h
 	JWKSMaxAge   time.Duration    // how long a published key set may be cached; default 5 min
+	RotateEvery  time.Duration    // how long a key signs before [Keyring.Scheduled] replaces it; default 30 days; negative: for ever
+	StandbyFor   time.Duration    // how long a key is published before Scheduled lets it sign; default 24 h
 	Now          func() time.Time // default time.Now
 	Log          *slog.Logger     // default slog.Default
 }
@@ -59,12 +74,10 @@ func (c *Config) complete() error {
 			return fmt.Errorf("keyring: %q is not an algorithm for a published key", alg)
 		}
 	}
-	if c.MaxTokenLife == 0 {
-		c.MaxTokenLife = DefaultMaxTokenLife
-	}
-	if c.JWKSMaxAge == 0 {
-		c.JWKSMaxAge = DefaultJWKSMaxAge
-	}
+	c.MaxTokenLife = cmp.Or(c.MaxTokenLife, DefaultMaxTokenLife)
+	c.JWKSMaxAge = cmp.Or(c.JWKSMaxAge, DefaultJWKSMaxAge)
+	c.RotateEvery = cmp.Or(c.RotateEvery, DefaultRotateEvery)
+	c.StandbyFor = cmp.Or(c.StandbyFor, DefaultStandbyFor)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -89,12 +102,16 @@ func Signs(alg jwk.Algorithm) bool {
 // store: they answer from what [Open], [Keyring.Reload] and the changing methods
 // read last.
 type Keyring struct {
-	st    *store.Store
-	cfg   Config
-	fixed fixed // the secrets that do not change while the process lives
+	st     *store.Store
+	cfg    Config
+	locker *locker
+	fixed  *fixed // the secrets that do not change while the process lives
 
 	ring    atomic.Pointer[ring] // replaced whole by reload; readers never wait
 	reading chan struct{}        // holds one token while a reload runs, so that the newest read wins
+
+	mu   sync.Mutex
+	told map[place]bool // that its rotation waits for verifiers
 }
 
 // Open reads the keyring from the store, and makes it first if it is not there.
@@ -103,7 +120,14 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	k := &Keyring{st: st, cfg: cfg, reading: make(chan struct{}, 1)}
+	k := &Keyring{st: st, cfg: cfg, reading: make(chan struct{}, 1), told: map[place]bool{}}
+	var err error
+	if k.locker, err = newLocker(&cfg); err != nil {
+		return nil, err
+	}
+	if err := k.claimKEK(ctx); err != nil {
+		return nil, err
+	}
 	if err := k.openFixed(ctx); err != nil {
 		return nil, err
 	}
@@ -112,7 +136,13 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 			return nil, err
 		}
 	}
+	if err := k.holdStandbys(ctx); err != nil {
+		return nil, err
+	}
 	if err := k.Reload(ctx); err != nil {
+		return nil, err
+	}
+	for _, err := range k.ring.Load().closed {
 		return nil, err
 	}
 	return k, nil
@@ -121,24 +151,66 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 // Signer returns the signer of the active key for alg, or for the default
 // algorithm when alg is empty. It signs access tokens. The caller asks for it
 // again for each token and never keeps it; whether the key may still sign is
-// decided by the store, in the read that the mint rule asks for.
+// decided by the store, in the read that the mint rule asks for. The error matches
+// [ErrNoActive]; if a key is active that this node cannot open, it says why.
 func (k *Keyring) Signer(alg jwk.Algorithm) (*jws.Signer, error) {
 	if alg == "" {
 		alg = k.cfg.Algorithms[0]
 	}
-	s, ok := k.ring.Load().signers[alg]
-	if !ok {
-		return nil, ErrNoActive
+	r, at := k.ring.Load(), place{UseAccess, alg}
+	if s, ok := r.signers[at]; ok {
+		return s, nil
 	}
-	return s, nil
+	if why, ok := r.closed[at]; ok {
+		return nil, fmt.Errorf("%w: %w", ErrNoActive, why)
+	}
+	return nil, ErrNoActive
 }
 
 // Public returns the keys to publish: standby, active and retiring ones, with
 // their limits. It never holds a private member.
 func (k *Keyring) Public() *jwk.Set { return k.ring.Load().public }
 
-// Keys lists every key that the ring has or had, oldest first.
+// Keys lists every key that the ring has or had, oldest first, those of drills and
+// canaries too: look at [Info.Use].
 func (k *Keyring) Keys() []Info { return append([]Info(nil), k.ring.Load().infos...) }
+
+// Verification returns the public half, with its limits, of any key that the ring
+// has or had: also of one that was withdrawn, of a drill and of a canary. It is for
+// looking at evidence; a token is accepted by what [Keyring.Public] holds.
+func (k *Keyring) Verification(kid string) (*jwk.Key, Info, bool) {
+	r := k.ring.Load()
+	key, ok := r.known[kid]
+	if !ok {
+		return nil, Info{}, false
+	}
+	info, _ := r.info(kid)
+	return key, info, true
+}
+
+// Version returns a number that grows with each change of the keys in the store,
+// and is the same on all nodes that have read the same.
+func (k *Keyring) Version() uint64 { return k.ring.Load().changes }
+
+func (k *Keyring) info(kid string) (Info, bool) { return k.ring.Load().info(kid) }
+
+func (r *ring) info(kid string) (Info, bool) {
+	i := slices.IndexFunc(r.infos, func(i Info) bool { return i.KeyID == kid })
+	if i < 0 {
+		return Info{}, false
+	}
+	return r.infos[i], true
+}
+
+// infosIn lists the keys of a place in one state, the oldest first.
+func (k *Keyring) infosIn(at place, state State) (list []Info) {
+	for _, i := range k.ring.Load().infos {
+		if i.Use == at.use && i.Algorithm == at.alg && i.State == state {
+			list = append(list, i)
+		}
+	}
+	return list
+}
 
 // Algorithms returns the algorithms that the ring signs with, the default first.
 func (k *Keyring) Algorithms() []jwk.Algorithm {
@@ -194,4 +266,18 @@ func (k *Keyring) RefreshKey(id byte) ([]byte, bool) {
 		return nil, false
 	}
 	return k.fixed.refresh, true
+}
+
+// Reseal changes the key-encryption key of the store as the function [Reseal] does.
+// This ring notices nothing only if to is its NextKEK.
+func (k *Keyring) Reseal(ctx context.Context, to *jwk.Key, actor string) (Resealed, error) {
+	kek, err := k.locker.find(k.ring.Load().kek)
+	if err != nil {
+		return Resealed{}, err
+	}
+	done, err := Reseal(ctx, k.st, kek, to, actor)
+	if err != nil {
+		return done, err
+	}
+	return done, k.Reload(ctx)
 }

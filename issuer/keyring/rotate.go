@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
-	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
@@ -18,222 +18,283 @@ import (
 // every cached key set to hold it.
 type TooSoonError struct{ At time.Time }
 
+// Error implements error.
 func (e *TooSoonError) Error() string {
 	return "no standby key has been published long enough; the next is ready at " + e.At.Format(time.RFC3339)
 }
 
+// A WaitingError reports connected verifiers that do not hold the next key yet.
+type WaitingError struct {
+	KeyID     string
+	Verifiers []string // credential/instance, as in [Gate]
+}
+
+// Error implements error.
+func (e *WaitingError) Error() string {
+	return fmt.Sprintf("%d connected verifiers do not hold key %s yet: %s",
+		len(e.Verifiers), e.KeyID, strings.Join(e.Verifiers, ", "))
+}
+
+// A Gate names the connected verifiers that do not hold a key yet. An error means
+// that nobody knows, and then no key begins to sign.
+type Gate func(ctx context.Context, kid string) (waiting []string, err error)
+
 // A Rotation tells what a rotation did.
 type Rotation struct {
 	Algorithm jwk.Algorithm `json:"alg"`
-	From      string        `json:"from,omitempty"` // the kid that signed until now
-	To        string        `json:"to"`             // the kid that signs from now on
-	Added     string        `json:"added"`          // the new standby
+	From      string        `json:"from,omitempty"`  // the kid that signed until now
+	To        string        `json:"to"`              // the kid that signs from now on
+	Added     string        `json:"added,omitempty"` // the new standby; empty: it is made later
 }
 
 // RotateOptions say how to rotate.
 type RotateOptions struct {
 	Algorithm jwk.Algorithm // default: the default algorithm of the ring
-	Force     bool          // do not wait until the standby is in every cached key set
+	From      string        // rotate only if this key is the one that signs; it says the algorithm, too
+	Gate      Gate          // who has to hold the standby before it signs; default: nobody
+	Force     bool          // wait for nobody: neither for the gate nor until every cached key set is old
 	Actor     string        // who asked, for the audit trail
 }
 
 // Rotate lets the oldest standby key sign and adds a fresh standby. The key that
-// signed before stays published until the last token under it has died. Without
-// Force it refuses, with a [*TooSoonError], a standby that has been published for
-// less than the key set's max-age. [ErrConflict]: another node rotated just now.
-func (k *Keyring) Rotate(ctx context.Context, opt RotateOptions) (Rotation, error) {
-	if opt.Algorithm == "" {
-		opt.Algorithm = k.cfg.Algorithms[0]
+// signed before stays published until the last token under it has died. Errors:
+//
+//   - [*TooSoonError]: the standby has been published for less than the key set's
+//     max-age, so that a cached set may be without it.
+//   - [*WaitingError]: the gate names verifiers without it.
+//   - [ErrNotActive]: From does not sign, or no longer.
+//   - [ErrConflict]: another node rotated just now.
+//   - [ErrHeld]: the notary did not release a standby.
+func (k *Keyring) Rotate(ctx context.Context, opt RotateOptions) (done Rotation, err error) {
+	if opt.From == "" {
+		done, err = k.rotate(ctx, opt)
+		if errors.Is(err, store.ErrConflict) {
+			err = ErrConflict
+		}
+		return done, errors.Join(err, k.Reload(ctx))
 	}
-	fresh, err := k.newRow(opt.Algorithm, k.cfg.Now())
+	err = k.again(ctx, func() (err error) {
+		done, err = k.rotate(ctx, opt)
+		return err
+	})
+	return done, err
+}
+
+func (k *Keyring) rotate(ctx context.Context, opt RotateOptions) (Rotation, error) {
+	if err := k.Reload(ctx); err != nil {
+		return Rotation{}, err
+	}
+	at, err := k.place(opt)
 	if err != nil {
 		return Rotation{}, err
 	}
-	var done Rotation
-	err = k.st.Update(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Keys()
+	next, err := k.successor(ctx, at, opt)
+	if err != nil {
+		return Rotation{}, err
+	}
+	done := Rotation{Algorithm: at.alg, To: next.kid}
+	err = k.change(ctx, opt.Actor, func(c *change) (err error) {
+		done.From, err = c.advance(at, opt, next)
 		if err != nil {
 			return err
 		}
-		done, err = k.advance(tx, rows, opt, fresh)
-		if err != nil {
-			return err
-		}
-		return audit.Record(tx, k.cfg.Now(), audit.Event{
-			Actor: opt.Actor, Action: audit.KeyRotate, Subject: done.To,
-			Detail: fmt.Sprintf("alg=%s from=%s added=%s forced=%t", done.Algorithm, done.From, done.Added, opt.Force),
-		})
+		return c.note(audit.KeyRotate, next.kid, fmt.Sprintf("alg=%s from=%s forced=%t", at.alg, done.From, opt.Force))
 	})
 	if err != nil {
-		return Rotation{}, k.afterConflict(ctx, err)
-	}
-	return done, k.Reload(ctx)
-}
-
-// advance moves the keys of one algorithm a step on inside a transaction. The old
-// key stops before the new one starts: the store allows one active key.
-func (k *Keyring) advance(tx *store.Tx, rows []store.KeyRow, opt RotateOptions, fresh store.KeyRow) (Rotation, error) {
-	now := k.cfg.Now()
-	active, next := pick(rows, opt.Algorithm)
-	if next == nil {
-		return Rotation{}, ErrNoActive
-	}
-	if ready := next.Published.Add(k.cfg.JWKSMaxAge); !opt.Force && now.Before(ready) {
-		return Rotation{}, &TooSoonError{At: ready}
-	}
-	done := Rotation{Algorithm: opt.Algorithm, To: next.KID, Added: fresh.KID}
-	if active != nil {
-		done.From = active.KID
-		active.State, active.Retired = Retiring, now
-		if err := tx.UpdateKey(*active); err != nil {
-			return Rotation{}, err
-		}
-	}
-	next.State, next.Activated = Active, now
-	if err := tx.UpdateKey(*next); err != nil {
 		return Rotation{}, err
 	}
-	return done, tx.InsertKey(fresh)
+	if at.use == UseAccess {
+		done.Added = k.refill(ctx, at)
+	}
+	return done, nil
 }
 
-// pick returns the active row of an algorithm and the standby that was published
-// first, nil where there is none.
-func pick(rows []store.KeyRow, alg jwk.Algorithm) (active, standby *store.KeyRow) {
-	for i := range rows {
-		row := &rows[i]
-		switch {
-		case row.Use != oauth.AccessTokenType || row.Alg != string(alg):
-		case row.State == Active:
-			active = row
-		case row.State == Standby && (standby == nil || row.Published.Before(standby.Published)):
-			standby = row
+// place says what a rotation is about.
+func (k *Keyring) place(opt RotateOptions) (place, error) {
+	if opt.From == "" {
+		if opt.Algorithm == "" {
+			opt.Algorithm = k.cfg.Algorithms[0]
+		}
+		return place{UseAccess, opt.Algorithm}, nil
+	}
+	info, ok := k.info(opt.From)
+	if !ok {
+		return place{}, ErrUnknownKey
+	}
+	if info.State != Active {
+		return place{}, ErrNotActive
+	}
+	return place{info.Use, info.Algorithm}, nil
+}
+
+// successor opens the standby that is next, when it may sign.
+func (k *Keyring) successor(ctx context.Context, at place, opt RotateOptions) (*candidate, error) {
+	if opt.Force {
+		return k.candidate(ctx, at, "")
+	}
+	waiting := k.infosIn(at, Standby)
+	if len(waiting) == 0 {
+		return nil, ErrNoActive
+	}
+	next := waiting[0]
+	if ready := k.ready(next.Published); k.cfg.Now().Before(ready) {
+		return nil, &TooSoonError{At: ready}
+	}
+	if opt.Gate != nil {
+		names, err := opt.Gate(ctx, next.KeyID)
+		if err != nil {
+			return nil, err
+		}
+		if len(names) > 0 {
+			return nil, &WaitingError{next.KeyID, names}
 		}
 	}
-	return active, standby
+	return k.candidate(ctx, at, next.KeyID)
 }
 
-// afterConflict reads the keys again when another node changed them, so that the
-// caller sees what the other node did.
-func (k *Keyring) afterConflict(ctx context.Context, err error) error {
-	if !errors.Is(err, store.ErrConflict) {
-		return err
+// ready says when a key that was published at a time is in every cached key set,
+// by the clock of whatever node.
+func (k *Keyring) ready(published time.Time) time.Time { return published.Add(k.cfg.JWKSMaxAge + skew) }
+
+// advance lets a candidate sign. The key before it stops first: the store allows
+// one active key.
+func (c *change) advance(at place, opt RotateOptions, next *candidate) (from string, err error) {
+	active, _ := pick(c.rows, at)
+	if opt.From != "" && (active == nil || active.KID != opt.From) {
+		return "", ErrNotActive
 	}
-	if err := k.Reload(ctx); err != nil {
-		return err
+	row := c.row(next.kid)
+	if row == nil || row.State != Standby || row.Sealed != next.sealed {
+		return "", ErrConflict
 	}
-	return ErrConflict
+	if active != nil {
+		from = active.KID
+		if err := c.move(active, Retiring); err != nil {
+			return "", err
+		}
+	}
+	return from, c.start(row, next)
 }
+
+// refill makes the standbys that are missing, and returns the last of them. It is
+// no error when that does not work now: Scheduled makes them later.
+func (k *Keyring) refill(ctx context.Context, at place) string {
+	err := k.Reload(ctx)
+	var added []string
+	if err == nil {
+		added, err = k.fill(ctx, at)
+	}
+	if err != nil {
+		k.cfg.Log.Error("a standby key is missing", "alg", at.alg, "err", err)
+	}
+	if len(added) == 0 {
+		return ""
+	}
+	return added[len(added)-1]
+}
+
+// killPatience is how long a kill waits for a standby to be opened. Later than that
+// it kills, and the standby follows when it can.
+const killPatience = 2 * time.Second
 
 // Kill ends a key at once: it is withdrawn, an absolute entry for it goes into the
 // revocation log, and if it was the one that signs, a standby takes over without
-// waiting. All of that is one transaction. It returns the entry.
+// waiting. All of that is one transaction. It returns the entry. Killing a key again
+// makes another entry and changes nothing else.
 func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.LogRecord, err error) {
-	var alg jwk.Algorithm
-	for _, info := range k.Keys() {
-		if info.KeyID == kid {
-			alg = info.Algorithm
+	info, ok := k.info(kid)
+	if !ok {
+		if err := k.Reload(ctx); err != nil {
+			return record, err
+		}
+		if info, ok = k.info(kid); !ok {
+			return record, ErrUnknownKey
 		}
 	}
-	if alg == "" {
-		return record, ErrUnknownKey
-	}
-	fresh, err := k.newRow(alg, k.cfg.Now())
-	if err != nil {
-		return record, err
-	}
-	err = k.st.Update(ctx, func(tx *store.Tx) error {
-		record, err = k.kill(tx, kid, actor, fresh)
-		return err
+	at := place{info.Use, info.Algorithm}
+	err = k.again(ctx, func() error {
+		next := k.atOnce(ctx, at, kid)
+		return k.change(ctx, actor, func(c *change) (err error) {
+			record, err = c.kill(kid, next)
+			return err
+		})
 	})
-	if err != nil {
-		return record, k.afterConflict(ctx, err)
+	if err == nil && at.use == UseAccess {
+		k.refill(ctx, at)
 	}
-	return record, k.Reload(ctx)
+	return record, err
+}
+
+// atOnce opens the standby that follows a key which is about to be killed. It
+// returns nil when there is none, or none that opens in time.
+func (k *Keyring) atOnce(ctx context.Context, at place, kid string) *candidate {
+	if info, _ := k.info(kid); info.State != Active {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, killPatience)
+	defer cancel()
+	next, err := k.candidate(ctx, at, "")
+	if err != nil && at.use == UseAccess {
+		k.cfg.Log.Error("no standby could be opened for a key that is killed", "kid", kid, "err", err)
+	}
+	return next
 }
 
 // kill appends to the log first: the store then runs it last in its batch.
-func (k *Keyring) kill(tx *store.Tx, kid, actor string, fresh store.KeyRow) (store.LogRecord, error) {
-	record, err := tx.Revoke(store.Revocation{Value: kid, Entry: revocation.Entry{
+func (c *change) kill(kid string, next *candidate) (store.LogRecord, error) {
+	k := c.k
+	record, err := c.tx.Revoke(store.Revocation{Value: kid, Entry: revocation.Entry{
 		Kind: revocation.Key, Flags: revocation.Absolute,
 		Handle: k.fixed.handles.Handle(revocation.Key, k.cfg.Issuer, kid),
 	}})
 	if err != nil {
 		return record, err
 	}
-	return record, k.withdraw(tx, kid, actor, record.Seq, fresh)
+	return record, c.withdraw(kid, record.Seq, next)
 }
 
 // Withdraw does what [Keyring.Kill] does to the keys, for an entry that is in the
 // log already: the database had lost the kill, and learnt of it again. Reload when
 // the transaction has committed.
 func (k *Keyring) Withdraw(tx *store.Tx, kid, actor string, seq uint64) error {
-	rows, err := tx.Keys()
+	c, err := k.begin(tx, actor)
 	if err != nil {
 		return err
 	}
-	i := indexOf(rows, kid)
-	if i < 0 {
+	return c.withdraw(kid, seq, nil)
+}
+
+// withdraw moves a key to killed and puts another one in its place.
+func (c *change) withdraw(kid string, seq uint64, next *candidate) error {
+	row := c.row(kid)
+	if row == nil {
 		return ErrUnknownKey
 	}
-	fresh, err := k.newRow(jwk.Algorithm(rows[i].Alg), k.cfg.Now())
-	if err != nil {
-		return err
-	}
-	return k.withdraw(tx, kid, actor, seq, fresh)
-}
-
-func (k *Keyring) withdraw(tx *store.Tx, kid, actor string, seq uint64, fresh store.KeyRow) error {
-	rows, err := tx.Keys()
-	if err != nil {
-		return err
-	}
-	if err := k.replace(tx, rows, kid, fresh); err != nil {
-		return err
-	}
-	return audit.Record(tx, k.cfg.Now(), audit.Event{
-		Actor: actor, Action: audit.KeyKill, Subject: kid, Detail: fmt.Sprintf("seq=%d", seq),
-	})
-}
-
-// replace moves the row of kid to killed and puts another key in its place.
-func (k *Keyring) replace(tx *store.Tx, rows []store.KeyRow, kid string, fresh store.KeyRow) error {
-	i := indexOf(rows, kid)
-	if i < 0 {
-		return ErrUnknownKey
-	}
-	was := rows[i].State
-	if was == Killed {
-		return nil
-	}
-	retire(&rows[i], Killed, k.cfg.Now())
-	if err := tx.UpdateKey(rows[i]); err != nil {
-		return err
-	}
-	switch was {
-	case Active:
-		_, err := k.advance(tx, rows, RotateOptions{Algorithm: jwk.Algorithm(rows[i].Alg), Force: true}, fresh)
-		return err
-	case Standby:
-		return tx.InsertKey(fresh)
-	}
-	return nil
-}
-
-// retire makes a row a tombstone: its private half is forgotten, its id stays.
-func retire(row *store.KeyRow, state State, now time.Time) {
-	row.State, row.Sealed = state, ""
-	if row.Retired.IsZero() {
-		row.Retired = now
-	}
-}
-
-func indexOf(rows []store.KeyRow, kid string) int {
-	for i := range rows {
-		if rows[i].KID == kid {
-			return i
+	was := row.State
+	if was != Killed {
+		if err := c.move(row, Killed); err != nil {
+			return err
 		}
 	}
-	return -1
+	if was == Active {
+		if err := c.replace(placeOf(row), next); err != nil {
+			return err
+		}
+	}
+	return c.note(audit.KeyKill, kid, fmt.Sprintf("seq=%d", seq))
+}
+
+// replace lets a standby sign in the place of a key that was killed: the one that
+// was opened, or the oldest that needs no notary. If there is none, the place stays
+// empty until [Keyring.Scheduled] finds one.
+func (c *change) replace(at place, next *candidate) error {
+	for _, row := range c.in(at, Standby) {
+		opened := next != nil && next.kid == row.KID && next.sealed == row.Sealed
+		if opened || next == nil && !held(row.Sealed) {
+			return c.start(row, next)
+		}
+	}
+	return nil
 }
 
 // graceAfterLife is added to the longest token life before a key is withdrawn: the
@@ -247,32 +308,28 @@ func (k *Keyring) expired(state State, stopped time.Time) bool {
 }
 
 // Expire withdraws the keys whose last token has died and forgets their private
-// halves. Their ids stay. The issuer calls it now and then.
+// halves, and ends drills whose time is over. Their ids stay. The issuer calls it
+// now and then.
 func (k *Keyring) Expire(ctx context.Context) error {
-	due := slices.ContainsFunc(k.Keys(), func(i Info) bool { return k.expired(i.State, i.Stopped) })
+	due := slices.ContainsFunc(k.Keys(), func(i Info) bool { return k.expired(i.State, i.Stopped) || k.drillIsOver(i) })
 	if !due {
 		return nil
 	}
-	err := k.st.Update(ctx, k.expire)
+	err := k.change(ctx, actorSelf, func(c *change) error {
+		if err := c.endDrills(); err != nil {
+			return err
+		}
+		for i := range c.rows {
+			if row := &c.rows[i]; k.expired(row.State, row.Retired) {
+				if err := c.move(row, Retired); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		return err
 	}
 	return k.Reload(ctx)
-}
-
-func (k *Keyring) expire(tx *store.Tx) error {
-	rows, err := tx.Keys()
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if row.Use != oauth.AccessTokenType || !k.expired(row.State, row.Retired) {
-			continue
-		}
-		retire(&row, Retired, k.cfg.Now())
-		if err := tx.UpdateKey(row); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,10 +1,13 @@
 package keyring
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwe"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 )
@@ -16,12 +19,13 @@ const (
 	purposeRoot    = "root"
 	purposeHandle  = "handle"
 	purposeRefresh = "refresh"
+	purposeStandby = "standby"
 )
 
 const (
-	sealAlgorithm   = "A256GCMKW"
 	sealEncryption  = "A256GCM"
 	sealContentType = "jwk+json" // RFC 7517, Section 8.5.1
+	heldContentType = "json"
 )
 
 // kidBytes is the size of a key id: 48 random bits, 8 characters in the header of
@@ -35,39 +39,37 @@ func newKeyID() string {
 	return wire.Encode(b[:])
 }
 
-// seal encrypts the whole JWK of key under the key-encryption key.
-func (k *Keyring) seal(key *jwk.Key) (string, error) {
-	plain, err := key.MarshalPrivate()
-	if err != nil {
-		return "", err
-	}
-	defer clear(plain)
-	return jwe.Encrypt(k.cfg.KEK, sealEncryption, sealContentType, plain)
-}
-
-func (k *Keyring) sealJSON(v any) (string, error) {
+// sealJSON encrypts v under the key-encryption key that the store is sealed under,
+// or fails with a [*KEKError] when this node does not have it.
+func (l *locker) sealJSON(id string, v any) (string, error) {
 	plain, err := wire.Marshal(v)
 	if err != nil {
 		return "", err
 	}
+	return l.seal(id, plain)
+}
+
+// sealKey encrypts the whole JWK of key.
+func (l *locker) sealKey(id string, key *jwk.Key) (string, error) {
+	plain, err := key.MarshalPrivate()
+	if err != nil {
+		return "", err
+	}
+	return l.seal(id, plain)
+}
+
+// seal encrypts plain and forgets it.
+func (l *locker) seal(id string, plain []byte) (string, error) {
 	defer clear(plain)
-	return jwe.Encrypt(k.cfg.KEK, sealEncryption, sealContentType, plain)
+	kek, err := l.find(id)
+	if err != nil {
+		return "", err
+	}
+	return sealUnder(kek, plain)
 }
 
-// open decrypts what seal made. Its error says nothing of the content.
-func (k *Keyring) open(sealed string) ([]byte, error) {
-	plain, err := jwe.Decrypt(k.cfg.KEK, jwe.Policy{Algorithm: sealAlgorithm, Encryption: sealEncryption}, sealed)
-	if err != nil {
-		return nil, ErrKEK
-	}
-	return plain, nil
-}
-
-func (k *Keyring) unseal(sealed string) (*jwk.Key, error) {
-	plain, err := k.open(sealed)
-	if err != nil {
-		return nil, err
-	}
+// parseSealed makes a key of what was sealed, and forgets that.
+func parseSealed(plain []byte) (*jwk.Key, error) {
 	defer clear(plain)
 	key, err := jwk.Parse(plain)
 	if err != nil {
@@ -76,8 +78,16 @@ func (k *Keyring) unseal(sealed string) (*jwk.Key, error) {
 	return key, nil
 }
 
-func (k *Keyring) unsealJSON(sealed string, v any) error {
-	plain, err := k.open(sealed)
+func (l *locker) openKey(sealed string) (*jwk.Key, error) {
+	plain, err := l.open(sealed)
+	if err != nil {
+		return nil, err
+	}
+	return parseSealed(plain)
+}
+
+func (l *locker) openJSON(sealed string, v any) error {
+	plain, err := l.open(sealed)
 	if err != nil {
 		return err
 	}
@@ -88,9 +98,9 @@ func (k *Keyring) unsealJSON(sealed string, v any) error {
 	return nil
 }
 
-// unsealFor opens a sealed key that must be for the given purpose.
-func (k *Keyring) unsealFor(purpose, sealed string) (*jwk.Key, error) {
-	key, err := k.unseal(sealed)
+// openFor opens a sealed key that must be for the given purpose.
+func (l *locker) openFor(purpose, sealed string) (*jwk.Key, error) {
+	key, err := l.openKey(sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -98,4 +108,116 @@ func (k *Keyring) unsealFor(purpose, sealed string) (*jwk.Key, error) {
 		return nil, ErrKEK
 	}
 	return key, nil
+}
+
+// A Releaser is a notary in a process of its own. Standbys are sealed to it, so
+// that whoever steals the store and the key-encryption key has none of them; it
+// opens its layer of one that is about to sign, and writes that down. What is below
+// that layer is sealed as well: the notary never sees a signing key. It must be
+// safe for concurrent use.
+type Releaser interface {
+	// ReleaseKey returns the public key to seal to, for ECDH-ES+A256KW.
+	ReleaseKey(ctx context.Context) (*jwk.Key, error)
+	// Release opens what was sealed for kid: a compact JWE of {"kid", "sealed"}. It
+	// returns the member sealed, and refuses what names another kid.
+	Release(ctx context.Context, kid, sealed string) (string, error)
+}
+
+// ErrHeld reports that a key cannot sign because it is sealed to a notary that
+// this node was not started with, or that cannot open it.
+var ErrHeld = errors.New("the standby keys are sealed to another notary, or to one that this node was not started with")
+
+// heldScheme begins what is sealed to the notary. No JWE has a colon.
+const heldScheme = "notary:"
+
+func held(sealed string) bool { return strings.HasPrefix(sealed, heldScheme) }
+
+// A heldKey is what is sealed to the notary.
+type heldKey struct {
+	KeyID  string `json:"kid"`
+	Sealed string `json:"sealed"` // the JWK under a key of the keyring's own
+}
+
+// hold seals a standby to the notary. The inner layer is under a secret of the
+// keyring and not under the key-encryption key itself: that can change without the
+// notary.
+func (k *Keyring) hold(key *jwk.Key) (string, error) {
+	plain, err := key.MarshalPrivate()
+	if err != nil {
+		return "", err
+	}
+	defer clear(plain)
+	inner, err := sealUnder(k.fixed.standby, plain)
+	if err != nil {
+		return "", err
+	}
+	outer, err := wire.Marshal(heldKey{key.KeyID(), inner})
+	if err != nil {
+		return "", err
+	}
+	sealed, err := jwe.Encrypt(k.fixed.release, sealEncryption, heldContentType, outer)
+	return heldScheme + sealed, err
+}
+
+// A candidate is a standby that was opened and can sign.
+type candidate struct {
+	kid    string
+	sealed string   // as its row holds it
+	key    *jwk.Key // the private half
+}
+
+// candidate opens the first standby of a place that can be opened, or the one with
+// the given id. It asks the notary for one that is sealed to it, and should be
+// called only when that is about to sign.
+func (k *Keyring) candidate(ctx context.Context, at place, kid string) (*candidate, error) {
+	var waiting []*store.KeyRow
+	err := k.st.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Keys()
+		waiting = rowsIn(rows, at, Standby)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = ErrNoActive
+	for _, row := range waiting { // Keys has the oldest first
+		if kid != "" && kid != row.KID {
+			continue
+		}
+		key, trouble := k.openStandby(ctx, row)
+		if trouble == nil {
+			return &candidate{row.KID, row.Sealed, key}, nil
+		}
+		k.cfg.Log.Error("a standby key cannot be opened; if that lasts, kill it: a new one is made", "kid", row.KID, "err", trouble)
+		err = trouble
+	}
+	return nil, err
+}
+
+// openStandby opens the sealed key of a row, and the notary's layer above it.
+func (k *Keyring) openStandby(ctx context.Context, row *store.KeyRow) (*jwk.Key, error) {
+	key, err := k.openRow(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	public, err := jwk.Parse(row.Public)
+	if err != nil {
+		return nil, err
+	}
+	return key, sameKey(key, public)
+}
+
+func (k *Keyring) openHeld(ctx context.Context, row *store.KeyRow) (*jwk.Key, error) {
+	if k.cfg.Notary == nil {
+		return nil, ErrHeld
+	}
+	inner, err := k.cfg.Notary.Release(ctx, row.KID, strings.TrimPrefix(row.Sealed, heldScheme))
+	if err != nil {
+		return nil, err
+	}
+	plain, err := openUnder(k.fixed.standby, inner)
+	if err != nil {
+		return nil, ErrHeld
+	}
+	return parseSealed(plain)
 }

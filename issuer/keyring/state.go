@@ -13,25 +13,10 @@ import (
 	"github.com/counterfoil/counterfoil/oauth"
 )
 
-// A State is where a key stands in its life: standby → active → retiring →
-// retired, or killed at any time.
-type State = store.KeyState
-
-// The states, as the store keeps them.
-const (
-	Standby  = store.KeyStandby
-	Active   = store.KeyActive
-	Retiring = store.KeyRetiring
-	Retired  = store.KeyRetired
-	Killed   = store.KeyKilled
-)
-
-// standbys is how many keys wait for each algorithm.
-const standbys = 2
-
 // Info describes a key without its material.
 type Info struct {
 	KeyID     string        `json:"kid"`
+	Use       string        `json:"use"` // [UseAccess], [UseDrill] or [UseCanary]
 	Algorithm jwk.Algorithm `json:"alg"`
 	State     State         `json:"state"`
 	Published time.Time     `json:"published"`
@@ -39,13 +24,20 @@ type Info struct {
 	Stopped   time.Time     `json:"stopped,omitzero"`   // when it ceased to
 }
 
-// ring is one reading of the signing keys.
+// ring is one reading of the keys.
 type ring struct {
 	rows    []version
-	infos   []Info
-	public  *jwk.Set
-	signers map[jwk.Algorithm]*jws.Signer
+	kek     string // id of the key-encryption key that the store is sealed under
+	changes uint64 // see Keyring.Version
+
+	infos    []Info
+	public   *jwk.Set
+	canaries *jwk.Set
+	known    map[string]*jwk.Key // the public half of every key that is or was, by kid
+
+	signers map[place]*jws.Signer
 	opened  map[string]*jwk.Key // private keys of the active ones by kid, kept over reloads
+	closed  map[place]error     // why an active key does not sign on this node
 }
 
 // A version tells whether a row has changed since it was read.
@@ -54,83 +46,17 @@ type version struct {
 	n   int64
 }
 
-// reads reports whether the ring was made of just these rows.
-func (r *ring) reads(rows []store.KeyRow) bool {
-	return slices.EqualFunc(r.rows, rows, func(v version, row store.KeyRow) bool {
+// reads reports whether the ring was made of just these rows, and wholly.
+func (r *ring) reads(rows []store.KeyRow, kek string) bool {
+	return len(r.closed) == 0 && r.kek == kek && slices.EqualFunc(r.rows, rows, func(v version, row store.KeyRow) bool {
 		return v == version{row.KID, row.Version}
 	})
 }
 
-// found makes the first keys of an algorithm: one active and two standby. The
-// secret row is the lock: of several nodes one inserts it, in the transaction that
-// inserts the keys.
-func (k *Keyring) found(ctx context.Context, alg jwk.Algorithm) error {
-	founded, err := k.readSecret(ctx, foundedBy(alg))
-	if err != nil || founded != "" {
-		return err
-	}
-	now := k.cfg.Now()
-	rows := make([]store.KeyRow, 1+standbys)
-	for i := range rows {
-		if rows[i], err = k.newRow(alg, now); err != nil {
-			return err
-		}
-	}
-	rows[0].State, rows[0].Activated = Active, now
-	claim := store.SecretRow{Name: foundedBy(alg), ID: firstSlot, Sealed: "-", Created: now}
-	return k.st.Update(ctx, func(tx *store.Tx) error {
-		err := tx.InsertSecret(claim)
-		if errors.Is(err, store.ErrExists) {
-			return nil // another node was faster
-		}
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if err := tx.InsertKey(row); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func foundedBy(alg jwk.Algorithm) string { return "keys." + string(alg) }
-
-// newRow makes a standby key, published now.
-func (k *Keyring) newRow(alg jwk.Algorithm, now time.Time) (store.KeyRow, error) {
-	params := jwk.Params{Algorithm: alg, KeyID: newKeyID()}
-	switch alg { // one key under two names
-	case jwk.EdDSA:
-		params.Also = jwk.Ed25519
-	case jwk.Ed25519:
-		params.Also = jwk.EdDSA
-	}
-	key, err := jwk.Generate(params)
-	if err != nil {
-		return store.KeyRow{}, err
-	}
-	sealed, err := k.seal(key)
-	if err != nil {
-		return store.KeyRow{}, err
-	}
-	public, err := key.Public()
-	if err != nil {
-		return store.KeyRow{}, err
-	}
-	data, err := public.MarshalJSON()
-	if err != nil {
-		return store.KeyRow{}, err
-	}
-	return store.KeyRow{
-		KID: key.KeyID(), Use: oauth.AccessTokenType, Alg: string(alg), State: Standby, Sealed: sealed, Public: data,
-		Published: now,
-	}, nil
-}
-
 // limits are the Level 0 limits of a key: who it speaks for, what it signs, and
-// when. A key that was never replaced has no end yet.
-func (k *Keyring) limits(row store.KeyRow) jwk.Limits {
+// when. A key that was never replaced has no end yet. Those of a drill are narrower,
+// and lie in its row.
+func (k *Keyring) limits(row *store.KeyRow, own jwk.Limits) jwk.Limits {
 	l := jwk.Limits{
 		From:    row.Published.Add(-skew).Truncate(time.Second),
 		MaxLife: k.cfg.MaxTokenLife,
@@ -138,8 +64,11 @@ func (k *Keyring) limits(row store.KeyRow) jwk.Limits {
 		Types:   []string{oauth.AccessTokenType},
 		Tagged:  true,
 	}
-	if !row.Retired.IsZero() {
-		l.Until = row.Retired.Add(skew).Truncate(time.Second)
+	if row.Use == UseDrill {
+		l.Audiences, l.MaxLife, l.Until = own.Audiences, own.MaxLife, own.Until
+	}
+	if stopped := row.Retired.Add(skew).Truncate(time.Second); !row.Retired.IsZero() && (l.Until.IsZero() || stopped.Before(l.Until)) {
+		l.Until = stopped
 	}
 	return l
 }
@@ -154,7 +83,9 @@ func utc(t time.Time) time.Time {
 
 // Reload reads the keys again, for the case that another node has changed them. A
 // reload under way when it is called does not count: what it returns after has
-// been read after.
+// been read after. A key that signs and that this node cannot open is no error: what
+// is published and what is withdrawn is followed all the same, and [Keyring.Signer]
+// says why.
 func (k *Keyring) Reload(ctx context.Context) error {
 	select {
 	case k.reading <- struct{}{}:
@@ -163,93 +94,166 @@ func (k *Keyring) Reload(ctx context.Context) error {
 		return ctx.Err()
 	}
 	var rows []store.KeyRow
+	var kek string
 	err := k.st.View(ctx, func(tx *store.Tx) (err error) {
+		if kek, err = tx.Meta(metaKEK); err != nil {
+			return err
+		}
 		rows, err = tx.Keys()
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if old := k.ring.Load(); old != nil && old.reads(rows) {
+	old := k.ring.Load()
+	if old != nil && old.reads(rows, kek) {
 		return nil
 	}
-	next, err := k.build(rows)
+	next, err := k.build(ctx, rows, kek)
 	if err != nil {
 		return err
 	}
 	k.ring.Store(next)
+	k.complain(old, next)
 	return nil
 }
 
-func (k *Keyring) build(rows []store.KeyRow) (*ring, error) {
-	r := &ring{signers: map[jwk.Algorithm]*jws.Signer{}, opened: map[string]*jwk.Key{}}
-	var public []*jwk.Key
-	for _, row := range rows {
-		r.rows = append(r.rows, version{row.KID, row.Version})
-		if row.Use != oauth.AccessTokenType {
-			continue
+// complain says in the log what somebody has to do about, when it begins.
+func (k *Keyring) complain(old, next *ring) {
+	if old == nil {
+		return
+	}
+	if _, err := k.locker.find(next.kek); err != nil && next.kek != old.kek {
+		k.cfg.Log.Error("the keys were sealed anew and this node cannot open them: it goes on with what it has in memory, "+
+			"and makes no new key; start it again with the new key-encryption key", "err", err)
+	}
+	for at, err := range next.closed {
+		if _, before := old.closed[at]; !before {
+			k.cfg.Log.Error("this node cannot open the key that signs", "use", at.use, "alg", at.alg, "err", err)
 		}
-		r.infos = append(r.infos, Info{
-			KeyID: row.KID, Algorithm: jwk.Algorithm(row.Alg), State: row.State,
-			Published: row.Published.UTC(), Activated: utc(row.Activated), Stopped: utc(row.Retired),
-		})
-		if row.State == Retired || row.State == Killed {
-			continue
-		}
-		key, err := jwk.Parse(row.Public)
+	}
+}
+
+func (k *Keyring) build(ctx context.Context, rows []store.KeyRow, kek string) (*ring, error) {
+	r := &ring{
+		kek: kek, known: map[string]*jwk.Key{}, signers: map[place]*jws.Signer{},
+		opened: map[string]*jwk.Key{}, closed: map[place]error{},
+	}
+	var public, canaries []*jwk.Key
+	for i := range rows {
+		row := &rows[i]
+		r.add(row)
+		key, err := k.publicHalf(row)
 		if err != nil {
-			return nil, fmt.Errorf("public key %q: %w", row.KID, err)
+			return nil, err
 		}
-		if key.KeyID() != row.KID || key.IsPrivate() {
-			return nil, fmt.Errorf("the row of key %q holds another key", row.KID)
+		r.known[row.KID] = key
+		switch {
+		case row.State == Retired || row.State == Killed:
+		case row.Use == UseCanary:
+			canaries = append(canaries, key)
+		case row.Use == UseAccess || row.Use == UseDrill:
+			public = append(public, key)
 		}
-		public = append(public, key.WithLimits(k.limits(row)))
-		if row.State == Active {
-			if err := k.activate(r, row, key); err != nil {
-				return nil, err
-			}
+		if err := k.activate(ctx, r, row, key); err != nil {
+			return nil, err
 		}
 	}
 	var err error
-	r.public, err = jwk.NewSet(public...)
+	if r.public, err = jwk.NewSet(public...); err != nil {
+		return nil, err
+	}
+	r.canaries, err = jwk.NewSet(canaries...)
 	return r, err
 }
 
+func (r *ring) add(row *store.KeyRow) {
+	r.rows = append(r.rows, version{row.KID, row.Version})
+	r.changes += uint64(row.Version)
+	r.infos = append(r.infos, Info{
+		KeyID: row.KID, Use: row.Use, Algorithm: jwk.Algorithm(row.Alg), State: row.State,
+		Published: row.Published.UTC(), Activated: utc(row.Activated), Stopped: utc(row.Retired),
+	})
+}
+
+// publicHalf reads the published half of a row and gives it its limits.
+func (k *Keyring) publicHalf(row *store.KeyRow) (*jwk.Key, error) {
+	key, err := jwk.Parse(row.Public)
+	if err != nil {
+		return nil, fmt.Errorf("public key %q: %w", row.KID, err)
+	}
+	if key.KeyID() != row.KID || key.IsPrivate() {
+		return nil, fmt.Errorf("the row of key %q holds another key", row.KID)
+	}
+	return key.WithLimits(k.limits(row, key.Limits())), nil
+}
+
 // activate gives the ring a signer for an active row. The sealed key must be the
-// private half of the published one, or every token would be refused.
-func (k *Keyring) activate(r *ring, row store.KeyRow, public *jwk.Key) error {
-	key, err := k.private(row)
+// private half of the published one, or every token would be refused. A key that
+// cannot be opened is noted.
+func (k *Keyring) activate(ctx context.Context, r *ring, row *store.KeyRow, public *jwk.Key) error {
+	if row.State != Active {
+		return nil
+	}
+	at := placeOf(row)
+	if _, two := r.signers[at]; two {
+		return fmt.Errorf("two active keys for %s", at.alg)
+	}
+	key, err := k.private(ctx, row)
+	if err == nil {
+		err = sameKey(key, public)
+	}
+	if err != nil {
+		r.closed[at] = err
+		return nil
+	}
+	key = key.WithLimits(public.Limits())
+	signer, err := jws.NewSigner(key, jws.Header{Algorithm: at.alg, KeyID: row.KID, Type: oauth.AccessTokenType})
 	if err != nil {
 		return err
 	}
-	if key.Thumbprint() != public.Thumbprint() {
-		return fmt.Errorf("the sealed key %q is not the published one", row.KID)
-	}
-	alg := jwk.Algorithm(row.Alg)
-	if _, two := r.signers[alg]; two {
-		return fmt.Errorf("two active keys for %s", alg)
-	}
-	signer, err := jws.NewSigner(key, jws.Header{Algorithm: alg, KeyID: row.KID, Type: oauth.AccessTokenType})
-	if err != nil {
-		return err
-	}
-	r.signers[alg], r.opened[row.KID] = signer, key
+	r.signers[at], r.opened[row.KID] = signer, key
 	return nil
 }
 
 // private opens the sealed key of a row, or takes it from the ring before.
-func (k *Keyring) private(row store.KeyRow) (*jwk.Key, error) {
+func (k *Keyring) private(ctx context.Context, row *store.KeyRow) (*jwk.Key, error) {
 	if old := k.ring.Load(); old != nil {
 		if key, ok := old.opened[row.KID]; ok {
 			return key, nil
 		}
 	}
-	key, err := k.unseal(row.Sealed)
-	if err != nil {
-		return nil, err
+	return k.openRow(ctx, row)
+}
+
+// openRow opens what a row keeps of a private key.
+func (k *Keyring) openRow(ctx context.Context, row *store.KeyRow) (key *jwk.Key, err error) {
+	switch {
+	case held(row.Sealed):
+		key, err = k.openHeld(ctx, row)
+	case !inToken(row.Sealed):
+		key, err = k.locker.openKey(row.Sealed)
+	case k.cfg.Maker == nil:
+		err = errNoToken
+	default:
+		key, err = k.cfg.Maker.FindKey(ctx, row.Sealed, params(jwk.Algorithm(row.Alg), row.KID))
 	}
-	if key.KeyID() != row.KID {
-		return nil, errors.New("a sealed key lies in the row of another")
+	if err == nil && key.KeyID() != row.KID {
+		err = errOtherRow
 	}
-	return key.WithLimits(k.limits(row)), nil
+	return key, err
+}
+
+var (
+	errNoToken   = errors.New("the key lives in a token, and this node was started without one")
+	errOtherRow  = errors.New("a sealed key lies in the row of another")
+	errOtherHalf = errors.New("the sealed key is not the published one")
+)
+
+// sameKey refuses a private key that is not the other half of public.
+func sameKey(private, public *jwk.Key) error {
+	if private.Thumbprint() != public.Thumbprint() {
+		return errOtherHalf
+	}
+	return nil
 }

@@ -86,6 +86,10 @@ type SecretRow struct {
 	Created time.Time // milliseconds
 }
 
+func (s *SecretRow) dest() []any {
+	return []any{text{&s.Name}, text{&s.ID}, text{&s.Sealed}, millis{&s.Created}}
+}
+
 // InsertSecret adds a secret. [ErrExists] means that name and ID are taken.
 func (tx *Tx) InsertSecret(s SecretRow) error {
 	n, err := tx.exec("INSERT INTO secrets (name, id, sealed, created) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
@@ -96,9 +100,20 @@ func (tx *Tx) InsertSecret(s SecretRow) error {
 // Secrets returns the secrets with a name, the oldest first.
 func (tx *Tx) Secrets(name string) ([]SecretRow, error) {
 	return list(tx, "SELECT name, id, sealed, created FROM secrets WHERE name = $1 ORDER BY created, id",
-		[]any{name}, func(s *SecretRow) []any {
-			return []any{text{&s.Name}, text{&s.ID}, text{&s.Sealed}, millis{&s.Created}}
-		})
+		[]any{name}, (*SecretRow).dest)
+}
+
+// AllSecrets returns every secret, in the order of name and age.
+func (tx *Tx) AllSecrets() ([]SecretRow, error) {
+	return list(tx, "SELECT name, id, sealed, created FROM secrets ORDER BY name, created, id", nil, (*SecretRow).dest)
+}
+
+// ResealSecret writes sealed over a secret if it still is what s says, and
+// [ErrConflict] otherwise.
+func (tx *Tx) ResealSecret(s SecretRow, sealed string) error {
+	n, err := tx.exec("UPDATE secrets SET sealed = $4 WHERE name = $1 AND id = $2 AND sealed = $3",
+		s.Name, s.ID, s.Sealed, sealed)
+	return one(n, err, ErrConflict)
 }
 
 // KeyRevokedAfter reports whether the log holds an ordinary entry of the key e

@@ -1,0 +1,243 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/audit"
+	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/oauth"
+)
+
+// A State is where a key stands in its life: standby → active → retiring →
+// retired, or killed at any time.
+type State = store.KeyState
+
+// The states, as the store keeps them.
+const (
+	Standby  = store.KeyStandby
+	Active   = store.KeyActive
+	Retiring = store.KeyRetiring
+	Retired  = store.KeyRetired
+	Killed   = store.KeyKilled
+)
+
+// What the keys of a ring are for.
+const (
+	UseAccess = oauth.AccessTokenType // access tokens
+	UseDrill  = "drill"               // forgeries of an exercise, see [Keyring.AddDrill]
+	UseCanary = "canary"              // nothing: whoever signs with it stole it, see [Keyring.AddCanary]
+)
+
+// standbys is how many keys wait for each algorithm.
+const standbys = 2
+
+// follows says which states may come after a state. Nothing leads back, and
+// nothing leads out of the last one.
+var follows = map[State][]State{
+	Standby:  {Active, Retired, Killed}, // retired: one that will never sign, such as a canary
+	Active:   {Retiring, Killed},
+	Retiring: {Retired, Killed},
+	Retired:  {Killed},
+}
+
+// A TransitionError reports a step that no key takes.
+type TransitionError struct {
+	KeyID    string
+	From, To State
+}
+
+// Error implements error.
+func (e *TransitionError) Error() string {
+	return fmt.Sprintf("key %s is %s and cannot become %s", e.KeyID, e.From, e.To)
+}
+
+// A change is a transaction on the keys. All nodes make theirs one after another:
+// each begins by locking the row that says under which key-encryption key the
+// store is sealed.
+type change struct {
+	k     *Keyring
+	tx    *store.Tx
+	now   time.Time
+	actor string
+	kek   string         // id of the key-encryption key that the store is sealed under
+	rows  []store.KeyRow // as they are, also after the steps of this change
+	gone  []string       // names of keys in a token that the change made worthless
+}
+
+// change runs fn in a transaction. What fn sets outside it sets anew each time.
+func (k *Keyring) change(ctx context.Context, actor string, fn func(c *change) error) error {
+	var gone []string
+	err := k.st.Update(ctx, func(tx *store.Tx) error {
+		c, err := k.begin(tx, actor)
+		if err != nil {
+			return err
+		}
+		err = fn(c)
+		gone = c.gone
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	k.forget(ctx, gone)
+	return nil
+}
+
+func (k *Keyring) begin(tx *store.Tx, actor string) (*change, error) {
+	c := &change{k: k, tx: tx, now: k.cfg.Now(), actor: actor}
+	var err error
+	if c.kek, err = tx.LockMeta(metaKEK); err != nil {
+		return nil, err
+	}
+	c.rows, err = tx.Keys()
+	return c, err
+}
+
+// move takes the key of a row to another state. It is the only place that does:
+// the row must still be what it was when it was read, a tombstone keeps its id
+// and its public half and forgets the rest, and each step leaves an audit row.
+func (c *change) move(row *store.KeyRow, to State) error {
+	from := row.State
+	if !slices.Contains(follows[from], to) {
+		return &TransitionError{row.KID, from, to}
+	}
+	next := *row
+	next.State = to
+	switch to {
+	case Active:
+		next.Activated = c.now
+	case Retiring:
+		next.Retired = c.now
+	case Retired, Killed:
+		next.Sealed = ""
+		if next.Retired.IsZero() {
+			next.Retired = c.now
+		}
+	}
+	if err := c.tx.UpdateKey(next); err != nil {
+		return err
+	}
+	if next.Sealed == "" && inToken(row.Sealed) {
+		c.gone = append(c.gone, row.Sealed)
+	}
+	next.Version++
+	*row = next
+	return c.note(audit.KeyState, row.KID, fmt.Sprintf("use=%s alg=%s from=%s to=%s", row.Use, row.Alg, from, to))
+}
+
+// insert adds the row of a key that was just made. [store.ErrExists] means that
+// its id was used before.
+func (c *change) insert(row store.KeyRow) error {
+	if err := c.tx.InsertKey(row); err != nil {
+		return err
+	}
+	row.Version = 1
+	c.rows = append(c.rows, row)
+	return c.note(audit.KeyState, row.KID, fmt.Sprintf("use=%s alg=%s to=%s", row.Use, row.Alg, row.State))
+}
+
+func (c *change) note(action audit.Action, subject, detail string) error {
+	return audit.Record(c.tx, c.now, audit.Event{Actor: c.actor, Action: action, Subject: subject, Detail: detail})
+}
+
+// row returns the row of a key, nil if there is none.
+func (c *change) row(kid string) *store.KeyRow {
+	i := slices.IndexFunc(c.rows, func(r store.KeyRow) bool { return r.KID == kid })
+	if i < 0 {
+		return nil
+	}
+	return &c.rows[i]
+}
+
+// in returns the rows of a place that are in one of the states.
+func (c *change) in(at place, states ...State) []*store.KeyRow { return rowsIn(c.rows, at, states...) }
+
+func rowsIn(rows []store.KeyRow, at place, states ...State) (list []*store.KeyRow) {
+	for i := range rows {
+		if placeOf(&rows[i]) == at && slices.Contains(states, rows[i].State) {
+			list = append(list, &rows[i])
+		}
+	}
+	return list
+}
+
+// A place is what one active key at a time signs.
+type place struct {
+	use string
+	alg jwk.Algorithm
+}
+
+func placeOf(row *store.KeyRow) place { return place{row.Use, jwk.Algorithm(row.Alg)} }
+
+// pick returns the active row of a place and the standby that was published
+// first, nil where there is none.
+func pick(rows []store.KeyRow, at place) (active, standby *store.KeyRow) {
+	for _, row := range rowsIn(rows, at, Active, Standby) {
+		switch {
+		case row.State == Active:
+			active = row
+		case standby == nil || row.Published.Before(standby.Published):
+			standby = row
+		}
+	}
+	return active, standby
+}
+
+// maxTries is how often a change is begun that another node may get in the way of.
+const maxTries = 5
+
+// again runs try until it is not another node that made it fail, at most maxTries
+// times, and reads the keys in between and at the end, so that the caller sees what
+// the other node did.
+func (k *Keyring) again(ctx context.Context, try func() error) error {
+	var err error
+	for range maxTries {
+		if err = try(); err == nil {
+			return k.Reload(ctx)
+		}
+		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if err := k.Reload(ctx); err != nil {
+			return err
+		}
+	}
+	return ErrConflict
+}
+
+// tokenScheme begins the name of a key that lives in a token. No JWE has a colon.
+const tokenScheme = "pkcs11:"
+
+func inToken(sealed string) bool { return strings.HasPrefix(sealed, tokenScheme) }
+
+// A KeyMaker makes signing keys that never leave their token. It must be safe for
+// concurrent use.
+type KeyMaker interface {
+	// MakeKey makes a pair whose kid is p.KeyID and returns it, opaque and private,
+	// and the name by which FindKey finds it: at most 128 printable ASCII
+	// characters that begin with "pkcs11:".
+	MakeKey(ctx context.Context, p jwk.Params) (key *jwk.Key, name string, err error)
+	// FindKey returns the pair that MakeKey gave a name. The error matches
+	// [jwk.ErrUnknownKey] when the token has none, and [jwk.ErrUnavailable] when it
+	// does not answer.
+	FindKey(ctx context.Context, name string, p jwk.Params) (*jwk.Key, error)
+	// ForgetKey destroys a pair. It is nil when that is gone already.
+	ForgetKey(ctx context.Context, name string) error
+}
+
+// forget destroys keys in a token whose rows are tombstones.
+func (k *Keyring) forget(ctx context.Context, names []string) {
+	for _, name := range names {
+		if k.cfg.Maker == nil {
+			k.cfg.Log.Warn("a key that is of no use any more stays in its token: this node has none", "key", name)
+		} else if err := k.cfg.Maker.ForgetKey(ctx, name); err != nil {
+			k.cfg.Log.Warn("a key that is of no use any more stays in its token", "key", name, "err", err)
+		}
+	}
+}
