@@ -45,6 +45,16 @@ const (
 	KeyCanary    Action = "key.canary"
 	KeyDrill     Action = "key.drill"
 	Restored     Action = "restored"
+
+	ForgeryFound         Action = "forgery.forged"        // a token that only a thief of the signing key can have made
+	ForgeryCanary        Action = "forgery.canary"        // a token under a canary key
+	ForgeryQuarantined   Action = "forgery.quarantined"   // first-seen tokens of the key are proved before they pass
+	ForgeryRotated       Action = "forgery.rotated"       // another key signs
+	ForgeryKilled        Action = "forgery.killed"        // the key is given up
+	ForgeryHeld          Action = "forgery.held"          // it is not: a person has to
+	ForgeryClosed        Action = "forgery.closed"        // the incident is over
+	ForgeryMisconfigured Action = "forgery.misconfigured" // notaries have different secrets
+	ForgeryRecovered     Action = "forgery.recovered"     // they agree again
 )
 
 // MaxField is the longest field of a row in bytes; a longer one is cut.

@@ -27,6 +27,10 @@ const (
 	IncidentSwitched    IncidentState = "switched"    // another key signs
 	IncidentKilled      IncidentState = "killed"      // the key was given up
 	IncidentClosed      IncidentState = "closed"      // a person said that it is over
+
+	// IncidentMisconfigured is the state of the notary: its own tags were not found
+	// right, and nothing can be told of others.
+	IncidentMisconfigured IncidentState = "misconfigured"
 )
 
 // An Incident tells what was done about one key that somebody else signs with. It

@@ -1,0 +1,164 @@
+package forgery
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/issuer/audit"
+	"github.com/counterfoil/counterfoil/issuer/store"
+)
+
+// A Kind says what an alarm is about.
+type Kind string
+
+// The kinds of alarms. Their names are on the wire of the webhook.
+const (
+	KindForged        Kind = "forged"        // a token that only a thief of the signing key can have made
+	KindCanary        Kind = "canary"        // a token under a canary key: what it was planted in was stolen
+	KindQuarantined   Kind = "quarantined"   // first-seen tokens of the key are proved before they pass
+	KindRotated       Kind = "rotated"       // another key signs
+	KindKilled        Kind = "killed"        // the key is given up
+	KindHeld          Kind = "held"          // it is not, since another was lately: a person has to
+	KindClosed        Kind = "closed"        // a person said that it is over, or the key retired
+	KindMisconfigured Kind = "misconfigured" // notaries have different secrets: nothing is done by itself
+	KindRecovered     Kind = "recovered"     // they agree again
+)
+
+// actions are the kinds in the audit trail.
+var actions = map[Kind]audit.Action{
+	KindForged: audit.ForgeryFound, KindCanary: audit.ForgeryCanary, KindQuarantined: audit.ForgeryQuarantined,
+	KindRotated: audit.ForgeryRotated, KindKilled: audit.ForgeryKilled, KindHeld: audit.ForgeryHeld,
+	KindClosed: audit.ForgeryClosed, KindMisconfigured: audit.ForgeryMisconfigured, KindRecovered: audit.ForgeryRecovered,
+}
+
+// level is how loud a kind is.
+func (k Kind) level() slog.Level {
+	switch k {
+	case KindForged, KindCanary, KindHeld, KindMisconfigured:
+		return slog.LevelError
+	}
+	return slog.LevelWarn
+}
+
+// issuerActor stands in the audit trail for what nobody asked for.
+const issuerActor = "issuer"
+
+// A step is what one transaction has done: alarms about one incident.
+type step struct {
+	incident store.Incident
+	finding  *finding // nil: no token is behind it
+	at       time.Time
+	actor    string // default issuerActor
+	alarms   []raised
+}
+
+type raised struct {
+	kind   Kind
+	detail string // "name=value", for the audit trail
+}
+
+func (s *step) alarm(kind Kind, detail string) { s.alarms = append(s.alarms, raised{kind, detail}) }
+
+// An Alarm is the body of a webhook. It holds no token, and of what a forged one says
+// only the jti and the key.
+type Alarm struct {
+	ID        string    `json:"id"` // the same at each attempt
+	Kind      Kind      `json:"kind"`
+	At        time.Time `json:"at"`
+	Issuer    string    `json:"iss"`
+	KeyID     string    `json:"kid,omitzero"`
+	TokenID   string    `json:"jti,omitzero"`
+	Level0    string    `json:"level0,omitzero"` // "passes", or why a verifier refuses the token without an auditor
+	Reporter  string    `json:"reporter,omitzero"`
+	Successor string    `json:"successor,omitzero"` // kid of the key that signs now
+	Answer    Answer    `json:"answer"`
+	Drill     bool      `json:"drill,omitzero"`
+}
+
+func (d *Desk) alarmOf(s *step, kind Kind) *Alarm {
+	a := &Alarm{
+		ID: "alarm_" + strings.ToLower(rand.Text()), Kind: kind, At: s.at.UTC(), Issuer: d.cfg.Issuer, KeyID: s.incident.KeyID,
+		Successor: s.incident.Successor, Answer: d.cfg.Answer, Drill: s.incident.Drill,
+	}
+	if s.finding != nil {
+		a.TokenID, a.Level0, a.Reporter = s.finding.tokenID, s.finding.level0, s.finding.reporter
+	}
+	return a
+}
+
+// writeAlarms puts the alarms of a step into the audit trail, and into the store for
+// the webhook. With store.MaxAlarms waiting there, further ones are in trail and log
+// alone.
+func (d *Desk) writeAlarms(tx *store.Tx, s *step) error {
+	for _, r := range s.alarms {
+		a := d.alarmOf(s, r.kind)
+		if err := d.writeTrail(tx, s, a, r.detail); err != nil {
+			return err
+		}
+		if d.cfg.Webhook == nil {
+			continue
+		}
+		body, err := wire.Marshal(a)
+		if err != nil {
+			return err
+		}
+		err = tx.InsertAlarm(store.Alarm{ID: a.ID, KeyID: a.KeyID, Body: string(body), At: s.at, Due: s.at})
+		if err != nil && !errors.Is(err, store.ErrExists) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Desk) writeTrail(tx *store.Tx, s *step, a *Alarm, detail string) error {
+	if a.TokenID != "" {
+		detail += " jti=" + strconv.Quote(a.TokenID)
+	}
+	if s.finding != nil {
+		detail += " reporter=" + s.finding.reporter + " level0=" + strconv.Quote(a.Level0)
+	}
+	if a.Drill {
+		detail += " drill=true"
+	}
+	return audit.Record(tx, s.at, audit.Event{
+		Actor: cmp.Or(s.actor, issuerActor), Action: actions[a.Kind], Subject: a.KeyID,
+		Detail: strings.TrimSpace(detail + " answer=" + string(d.cfg.Answer)),
+	})
+}
+
+// say logs and counts what a step did, and wakes what comes after it.
+func (d *Desk) say(s *step) {
+	for _, r := range s.alarms {
+		attrs := []slog.Attr{slog.String("alarm", string(r.kind)), slog.String("kid", s.incident.KeyID)}
+		if s.finding != nil {
+			attrs = append(attrs, slog.String("jti", s.finding.tokenID))
+		}
+		if s.incident.Drill {
+			attrs = append(attrs, slog.Bool("drill", true))
+		}
+		d.cfg.Log.LogAttrs(context.Background(), r.kind.level(), "forgery", attrs...)
+		d.counts.step(r.kind)
+	}
+	if len(s.alarms) > 0 {
+		d.rouse()
+	}
+}
+
+// rouse makes Run look for what is to be done.
+func (d *Desk) rouse() {
+	for _, wake := range []chan struct{}{d.stepDue, d.alarmDue} {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func formatSeq(seq uint64) string { return strconv.FormatUint(seq, 10) }

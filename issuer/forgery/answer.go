@@ -1,0 +1,243 @@
+package forgery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/revocation"
+)
+
+const (
+	// killEvery is how long the issuer gives up no second key by itself.
+	killEvery = 24 * time.Hour
+
+	// grace is for requests that left with the old token when the last session had
+	// its new one. A drill has no sessions.
+	grace      = 30 * time.Second
+	drillGrace = time.Second
+)
+
+// advance takes each step that is due, whichever node took those before.
+func (d *Desk) advance(ctx context.Context) error {
+	var open []store.Incident
+	err := d.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {
+		open, err = tx.OpenIncidents()
+		return err
+	})
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	var all []error
+	for i := range open {
+		all = append(all, d.advanceOne(ctx, &open[i]))
+	}
+	return errors.Join(all...)
+}
+
+func (d *Desk) advanceOne(ctx context.Context, in *store.Incident) error {
+	var key store.KeyRow
+	err := d.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {
+		key, err = tx.Key(in.KeyID)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case key.State == keyring.Killed || key.State == keyring.Retired:
+		return d.settle(ctx, in.KeyID, "")
+	case in.Held:
+		return nil
+	}
+	switch err := d.trust(ctx, in.KeyID); {
+	case errors.Is(err, errDoubt):
+		return nil // alarmed already; the answer goes on when they agree again
+	case err != nil:
+		return err
+	case in.State == store.IncidentQuarantined:
+		return d.replace(ctx, &key)
+	}
+	return d.giveUp(ctx, in, &key)
+}
+
+// replace lets the standby sign in place of a key. Who was faster has rotated from
+// that very key, and nobody rotates twice.
+func (d *Desk) replace(ctx context.Context, key *store.KeyRow) error {
+	if key.State == keyring.Active {
+		_, err := d.cfg.Keyring.Rotate(ctx, keyring.RotateOptions{
+			Algorithm: jwk.Algorithm(key.Alg), From: key.KID, Force: true, Actor: issuerActor,
+		})
+		if err != nil && !errors.Is(err, keyring.ErrNotActive) && !errors.Is(err, keyring.ErrConflict) {
+			return err
+		}
+	}
+	return d.change(ctx, key.KID, store.IncidentQuarantined, func(tx *store.Tx, in *store.Incident, s *step) error {
+		rows, err := tx.Keys()
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if row := &rows[i]; row.Use == key.Use && row.Alg == key.Alg && row.State == keyring.Active {
+				in.Successor = row.KID
+			}
+		}
+		if in.Successor == in.KeyID {
+			return store.ErrConflict // a rotation failed half-way: begin again
+		}
+		in.State, in.Switched = store.IncidentSwitched, s.at
+		s.alarm(KindRotated, "successor="+in.Successor)
+		return nil
+	})
+}
+
+// giveUp kills a key once no honest token needs it.
+func (d *Desk) giveUp(ctx context.Context, in *store.Incident, key *store.KeyRow) error {
+	due, err := d.drained(ctx, in, key)
+	if err != nil || !due {
+		return err
+	}
+	entry := d.revocation(revocation.Key, revocation.Absolute, in.KeyID)
+	err = d.change(ctx, in.KeyID, store.IncidentSwitched, func(tx *store.Tx, in *store.Incident, s *step) error {
+		if in.Held {
+			return nil
+		}
+		// The entry first: it locks what two nodes that kill at once would share,
+		// so that the second counts the first.
+		record, err := tx.Revoke(entry)
+		if err != nil {
+			return err
+		}
+		killed, err := tx.KeysKilledSince(s.at.Add(-killEvery))
+		if err != nil {
+			return err
+		}
+		if killed > 0 && !in.Drill {
+			return errHeld
+		}
+		if err := d.cfg.Keyring.Withdraw(tx, in.KeyID, issuerActor, record.Seq); err != nil {
+			return err
+		}
+		in.State, in.Automatic, in.Killed, in.KillSeq = store.IncidentKilled, true, s.at, record.Seq
+		s.alarm(KindKilled, "seq="+formatSeq(record.Seq))
+		return nil
+	})
+	if errors.Is(err, errHeld) {
+		return d.hold(ctx, in.KeyID)
+	}
+	if err != nil {
+		return err
+	}
+	return d.cfg.Keyring.Reload(ctx)
+}
+
+var errHeld = errors.New("another key was given up within a day")
+
+// hold leaves a key to a person.
+func (d *Desk) hold(ctx context.Context, kid string) error {
+	return d.change(ctx, kid, store.IncidentSwitched, func(_ *store.Tx, in *store.Incident, s *step) error {
+		if !in.Held {
+			in.Held = true
+			s.alarm(KindHeld, "")
+		}
+		return nil
+	})
+}
+
+// drained reports whether a key that does not sign any more can go: no session has
+// its newest access token under it, and that for long enough. A key that never signed
+// has no honest token.
+func (d *Desk) drained(ctx context.Context, in *store.Incident, key *store.KeyRow) (due bool, err error) {
+	if key.Activated.IsZero() {
+		return true, nil
+	}
+	var idle bool
+	var now time.Time
+	err = d.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {
+		if now, err = tx.Now(); err != nil || in.Drill {
+			return err
+		}
+		busy, err := tx.Undrained(lastMint(in, key), now.Add(-d.cfg.TokenLife-skew))
+		idle = !busy
+		return err
+	})
+	if err != nil || !idle && !in.Drill {
+		return false, err
+	}
+	if in.Drill {
+		return !now.Before(in.Switched.Add(drillGrace)), nil
+	}
+	if in.Drained.IsZero() {
+		return false, d.change(ctx, in.KeyID, store.IncidentSwitched, func(_ *store.Tx, in *store.Incident, s *step) error {
+			in.Drained = s.at
+			return nil
+		})
+	}
+	return !now.Before(in.Drained.Add(grace)), nil
+}
+
+// lastMint is a moment after which no token was made under the key. When it had
+// ceased to sign long before the incident, that was when the clock of the node which
+// rotated said so.
+func lastMint(in *store.Incident, key *store.KeyRow) time.Time {
+	if stopped := key.Retired.Add(skew); !key.Retired.IsZero() && stopped.Before(in.Switched) {
+		return stopped
+	}
+	return in.Switched
+}
+
+// settle ends an incident whose key is gone: somebody killed it, or it has retired.
+func (d *Desk) settle(ctx context.Context, kid, actor string) error {
+	return d.transact(ctx, func(tx *store.Tx) (*step, error) {
+		in, s, err := d.read(tx, kid)
+		if err != nil {
+			return nil, err
+		}
+		key, err := tx.Key(kid)
+		if err != nil || over(in.State) {
+			return s, err
+		}
+		s.actor = actor
+		switch key.State {
+		case keyring.Killed:
+			in.State, in.Killed = store.IncidentKilled, s.at
+			s.alarm(KindKilled, "by hand")
+		case keyring.Retired:
+			in.State, in.Closed = store.IncidentClosed, s.at
+			s.alarm(KindClosed, "retired")
+		default:
+			return s, nil
+		}
+		s.incident = *in
+		return s, tx.UpdateIncident(*in)
+	})
+}
+
+func over(s store.IncidentState) bool { return s == store.IncidentKilled || s == store.IncidentClosed }
+
+// change runs fn on an incident in a transaction and writes the row, as long as the
+// incident is in the given state.
+func (d *Desk) change(ctx context.Context, kid string, from store.IncidentState, fn func(*store.Tx, *store.Incident, *step) error) error {
+	return d.transact(ctx, func(tx *store.Tx) (*step, error) {
+		in, s, err := d.read(tx, kid)
+		if err != nil || in.State != from {
+			return s, err
+		}
+		if err := fn(tx, in, s); err != nil {
+			return nil, err
+		}
+		s.incident = *in
+		return s, tx.UpdateIncident(*in)
+	})
+}
+
+func (d *Desk) read(tx *store.Tx, kid string) (*store.Incident, *step, error) {
+	now, err := tx.Now()
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := tx.Incident(kid)
+	return &in, &step{incident: in, at: now}, err
+}

@@ -1,0 +1,177 @@
+package forgery
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
+	"github.com/counterfoil/counterfoil/jose/jwt"
+	"github.com/counterfoil/counterfoil/notary"
+	"github.com/counterfoil/counterfoil/oauth"
+)
+
+// A Verdict is what evidence proves.
+type Verdict string
+
+// The verdicts.
+const (
+	Forged   Verdict = "forged"   // signed by a key of ours, and not tagged by the notary
+	Genuine  Verdict = "genuine"  // tagged by the notary: no forgery, whatever else is wrong with it
+	Unsigned Verdict = "unsigned" // no token, or the signature is not valid
+	Unknown  Verdict = "unknown"  // of a key that we never had or that is not tagged, expired, or nothing can be told now
+	Canary   Verdict = "canary"   // signed by a key that signs nothing
+)
+
+// MaxToken is the longest token that is taken as evidence, in bytes.
+const MaxToken = jws.MaxToken
+
+// A finding is a token that is evidence.
+type finding struct {
+	verdict  Verdict
+	keyID    string
+	tokenID  string // as the token says; may be empty
+	hash     [sha256.Size]byte
+	level0   string
+	reporter string
+}
+
+func (f *finding) mark() mark { return mark(f.hash[:]) }
+
+// Evidence judges a token that a verifier could not prove. reporter is whose bounds
+// it counts against. When Evidence says Forged or Canary, that is in the store, and
+// the first step of the answer with it.
+//
+// The error is a [*LimitedError], [ErrOff], or an ErrUnavailable of package notary or
+// store; nothing is then known of the token.
+func (d *Desk) Evidence(ctx context.Context, reporter, token string) (Verdict, error) {
+	if d.cfg.Answer == Off {
+		return "", ErrOff
+	}
+	if err := d.reporters.takeEvidence(reporter); err != nil {
+		d.counts.limited.Add(1)
+		return "", err
+	}
+	verdict, junk, err := d.judge(ctx, reporter, token)
+	if junk {
+		d.reporters.noteJunk(reporter)
+	}
+	d.tally(verdict)
+	return verdict, err
+}
+
+// Present judges an access token that came to the issuer itself and that it refuses.
+// Nobody's bounds apply: whoever calls has seen a valid signature.
+func (d *Desk) Present(ctx context.Context, token string) (Verdict, error) {
+	if d.cfg.Answer == Off {
+		return "", ErrOff
+	}
+	verdict, _, err := d.judge(ctx, presented, token)
+	d.tally(verdict)
+	return verdict, err
+}
+
+// presented stands for the issuer's own endpoints among reporters. No client has a
+// slash in its name.
+const presented = "issuer/endpoint"
+
+func (d *Desk) tally(v Verdict) {
+	switch v {
+	case Genuine:
+		d.counts.genuine.Add(1)
+	case Unsigned:
+		d.counts.unsigned.Add(1)
+	case Unknown:
+		d.counts.unknown.Add(1)
+	}
+}
+
+// judge tells what a token proves. junk means that no honest verifier shows such.
+func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, junk bool, err error) {
+	u, err := jws.Parse(token)
+	if err != nil {
+		return Unsigned, true, nil
+	}
+	key, info, ok := d.cfg.Keyring.Verification(u.UnverifiedHeader().KeyID)
+	if !ok {
+		return Unknown, true, nil
+	}
+	if _, err := u.Verify(key); err != nil {
+		return Unsigned, true, nil
+	}
+	f := &finding{keyID: key.KeyID(), reporter: reporter, hash: sha256.Sum256([]byte(u.SigningInput()))}
+	f.tokenID = tokenID(u.UnverifiedPayload())
+	switch {
+	case info.Use == keyring.UseCanary:
+		f.verdict = Canary
+	case !key.Limits().Tagged || d.expired(key, token):
+		return Unknown, false, nil
+	default:
+		right, err := d.right(ctx, key.KeyID(), token)
+		if err != nil || right {
+			return Genuine, false, err
+		}
+		f.verdict = Forged
+	}
+	f.level0 = d.level0(key, token)
+	v, err = d.found(ctx, f, info)
+	return v, false, err
+}
+
+// maxTokenID is the longest jti that is written down. The thief chooses it.
+const maxTokenID = 256
+
+// tokenID reads the jti of a payload, which may have none that a verifier reads.
+func tokenID(payload []byte) string {
+	var claims struct {
+		ID string `json:"jti"`
+	}
+	if wire.Unmarshal(payload, &claims) != nil || len(claims.ID) > maxTokenID || strings.ContainsRune(claims.ID, 0) {
+		return ""
+	}
+	return claims.ID
+}
+
+// right asks the auditor about the tag of a token with a valid signature.
+func (d *Desk) right(ctx context.Context, kid, token string) (bool, error) {
+	record, err := notary.RecordOf(kid, token)
+	if err != nil {
+		return false, nil // it has no place for a tag
+	}
+	right, err := d.cfg.Notary.Check(ctx, []notary.Record{record})
+	return err == nil && right[0], err
+}
+
+// skew is how far the clocks of nodes, database and verifiers may disagree.
+const skew = time.Minute
+
+// afterLife is how long after its end a token may still be accepted somewhere: the
+// largest leeway that a verifier may be told to give, and the skew.
+const afterLife = jwt.MaxLeeway + skew
+
+// expired reports whether no verifier accepts a token any more. Such a one proves
+// nothing: the secret that made its tag may have been taken out of use since.
+func (d *Desk) expired(key *jwk.Key, token string) bool {
+	_, err := jwt.Verify[struct{}](jwt.Policy{
+		InsecureSkipIssuer: true, InsecureSkipAudience: true, InsecureSkipType: true, Leeway: jwt.MaxLeeway,
+		Now: func() time.Time { return d.cfg.Now().Add(-skew) },
+	}, key.WithLimits(jwk.Limits{}), token)
+	_, expired := errors.AsType[*jwt.ExpiredError](err)
+	return expired
+}
+
+// level0 says what a verifier finds without an auditor: "passes", or what is wrong.
+func (d *Desk) level0(key *jwk.Key, token string) string {
+	_, err := jwt.Verify[struct{}](jwt.Policy{
+		Issuer: d.cfg.Issuer, InsecureSkipAudience: true, Type: oauth.AccessTokenType, Now: d.cfg.Now,
+	}, key, token)
+	if err == nil {
+		return "passes"
+	}
+	return err.Error() // of package jwt: it holds no byte of the token
+}

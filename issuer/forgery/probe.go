@@ -1,0 +1,301 @@
+package forgery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/notary"
+)
+
+const (
+	// ProbeKeyID is the kid of what concerns the notary and no key: one that no key
+	// has.
+	ProbeKeyID = "counterfoil/notary-probe"
+
+	keepEvery  = 30 * time.Second // a probe of each node is kept for all
+	learnEvery = 10 * time.Second // those of the others are read
+	probeLimit = 2 * time.Second  // for the notaries to answer
+)
+
+// errDoubt reports notaries that disagree, now or a token's life ago: a wrong tag
+// proves nothing.
+var errDoubt = errors.New("notaries disagree about their own tags")
+
+// probes are what this node knows of the notary.
+type probes struct {
+	mu      sync.Mutex
+	kept    []notary.Record // of all nodes, of the time of tokens that may be alive
+	doubt   store.Incident  // of the key ProbeKeyID
+	keptAt  time.Time       // when this node kept its last one
+	learned time.Time       // when kept and doubt were read
+}
+
+// life is how long a token may be accepted after it was tagged.
+func (d *Desk) life() time.Duration { return d.cfg.TokenLife + afterLife }
+
+// probeKeys are the kids that a probe is made for.
+func (d *Desk) probeKeys() []string {
+	kids := []string{ProbeKeyID}
+	for _, info := range d.cfg.Keyring.Keys() {
+		if info.State == keyring.Active && info.Use != keyring.UseCanary {
+			kids = append(kids, info.KeyID)
+		}
+	}
+	return kids
+}
+
+// probeOnce lets every notary tag and every notary check, what was tagged before
+// included. It is the self-test of each second.
+func (d *Desk) probeOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	err := d.keepProbes(ctx)
+	if err == nil {
+		err = d.learn(ctx, learnEvery)
+	}
+	if err == nil {
+		d.probes.mu.Lock()
+		kept := d.probes.kept
+		d.probes.mu.Unlock()
+		err = d.agree(ctx, d.probeKeys(), kept)
+	}
+	switch {
+	case errors.Is(err, errDoubt):
+		d.counts.probesFailed.Add(1)
+		return d.misconfigured(ctx)
+	case err != nil:
+		d.counts.probesFailed.Add(1)
+		return err
+	}
+	d.counts.probesPassed.Add(1)
+	return d.recover(ctx)
+}
+
+// trust reports whether a wrong tag under a key proves a forgery: nil, [errDoubt], or
+// the error of a notary or store that did not answer. Everything is asked anew.
+func (d *Desk) trust(ctx context.Context, kid string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	if err := d.learn(ctx, 0); err != nil {
+		return err
+	}
+	d.probes.mu.Lock()
+	kept, doubt := d.probes.kept, d.probes.doubt.State == store.IncidentMisconfigured
+	d.probes.mu.Unlock()
+	if doubt {
+		return errDoubt
+	}
+	err := d.agree(ctx, []string{ProbeKeyID, kid}, kept)
+	if errors.Is(err, errDoubt) {
+		if err := d.misconfigured(ctx); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// agree lets each notary tag for each of kids, and check what each of them made and
+// what was kept.
+func (d *Desk) agree(ctx context.Context, kids []string, kept []notary.Record) error {
+	var records []notary.Record
+	for _, one := range d.cfg.Each {
+		fresh, err := tag(ctx, one, kids)
+		if err != nil {
+			return err
+		}
+		records = append(records, fresh...)
+	}
+	records = append(records, kept...)
+	records = records[:min(len(records), notary.MaxRecords)]
+	for _, one := range d.cfg.Each {
+		right, err := one.Check(ctx, records)
+		if err != nil {
+			return err
+		}
+		for _, ok := range right {
+			if !ok {
+				return errDoubt
+			}
+		}
+	}
+	return nil
+}
+
+// tag makes a record for each of kids. Its digest is that of no token.
+func tag(ctx context.Context, tagger notary.Tagger, kids []string) ([]notary.Record, error) {
+	records := make([]notary.Record, 0, len(kids))
+	for _, kid := range kids {
+		jti, err := tagger.Tag(ctx, kid, notary.Digest{})
+		if err != nil {
+			return nil, err
+		}
+		record, err := notary.NewRecord(kid, jti, notary.Digest{})
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	return records, nil
+}
+
+// keepProbes puts a probe for each key into the store now and then, and takes out
+// those that are older than any token.
+func (d *Desk) keepProbes(ctx context.Context) error {
+	d.probes.mu.Lock()
+	due := d.cfg.Now().Sub(d.probes.keptAt) >= keepEvery
+	d.probes.mu.Unlock()
+	if !due {
+		return nil
+	}
+	rows, err := d.newProbes(ctx)
+	if err != nil {
+		return err
+	}
+	err = d.cfg.Store.Update(ctx, func(tx *store.Tx) error {
+		now, err := tx.Now()
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			row.At = now
+			if err := tx.InsertProbe(row); err != nil {
+				return err
+			}
+		}
+		return tx.RemoveProbes(now.Add(-d.life()))
+	})
+	if err == nil {
+		d.probes.mu.Lock()
+		d.probes.keptAt = d.cfg.Now()
+		d.probes.mu.Unlock()
+	}
+	return err
+}
+
+// newProbes lets the notary that tags this node's tokens make probes.
+func (d *Desk) newProbes(ctx context.Context) ([]store.Probe, error) {
+	records, err := tag(ctx, d.cfg.Notary, d.probeKeys())
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]store.Probe, len(records))
+	for i := range records {
+		report, err := notary.AppendReport(nil, records[i:i+1])
+		if err != nil {
+			return nil, err
+		}
+		rows[i] = store.Probe{KeyID: records[i].KeyID, Node: d.node, Record: report}
+	}
+	return rows, nil
+}
+
+// learn reads what other nodes have kept, unless that was done within the given time.
+func (d *Desk) learn(ctx context.Context, within time.Duration) error {
+	d.probes.mu.Lock()
+	known := within > 0 && d.cfg.Now().Sub(d.probes.learned) < within
+	d.probes.mu.Unlock()
+	if known {
+		return nil
+	}
+	var rows []store.Probe
+	var doubt store.Incident
+	err := d.cfg.Store.View(ctx, func(tx *store.Tx) error {
+		now, err := tx.Now()
+		if err != nil {
+			return err
+		}
+		if rows, err = tx.Probes(now.Add(-d.life())); err != nil {
+			return err
+		}
+		doubt, err = tx.Incident(ProbeKeyID)
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	kept := make([]notary.Record, 0, len(rows))
+	for _, row := range rows {
+		records, err := notary.ParseReport(row.Record)
+		if err != nil {
+			return err
+		}
+		kept = append(kept, records...)
+	}
+	d.probes.mu.Lock()
+	defer d.probes.mu.Unlock()
+	d.probes.kept, d.probes.doubt, d.probes.learned = kept, doubt, d.cfg.Now()
+	return nil
+}
+
+// misconfigured writes down that the notaries disagree. The first node to notice
+// alarms.
+func (d *Desk) misconfigured(ctx context.Context) error {
+	return d.aboutNotary(ctx, func(tx *store.Tx, in *store.Incident, now time.Time) (*step, error) {
+		if in.State == store.IncidentMisconfigured {
+			if now.Sub(in.Seen) < rhythm {
+				return new(step), nil
+			}
+			return new(step), tx.CountForgeries(ProbeKeyID, 0, now)
+		}
+		in.State, in.Found, in.Closed = store.IncidentMisconfigured, now, time.Time{}
+		s := &step{at: now}
+		s.alarm(KindMisconfigured, "")
+		if in.Version == 0 {
+			in.KeyID, in.Seen = ProbeKeyID, now
+			s.incident = *in
+			return s, tx.InsertIncident(*in)
+		}
+		if err := tx.CountForgeries(ProbeKeyID, 0, now); err != nil {
+			return nil, err
+		}
+		s.incident = *in
+		return s, tx.UpdateIncident(*in)
+	})
+}
+
+// recover says that the notaries agree again, once every token is gone that was made
+// while they did not.
+func (d *Desk) recover(ctx context.Context) error {
+	d.probes.mu.Lock()
+	doubt := d.probes.doubt
+	d.probes.mu.Unlock()
+	if doubt.State != store.IncidentMisconfigured {
+		return nil
+	}
+	return d.aboutNotary(ctx, func(tx *store.Tx, in *store.Incident, now time.Time) (*step, error) {
+		if in.State != store.IncidentMisconfigured || now.Sub(in.Seen) <= d.life() {
+			return new(step), nil
+		}
+		in.State, in.Closed = store.IncidentClosed, now
+		s := &step{incident: *in, at: now}
+		s.alarm(KindRecovered, "")
+		return s, tx.UpdateIncident(*in)
+	})
+}
+
+// aboutNotary runs fn in a transaction on the incident of the notary, which is all
+// zero when there is none, and learns what came of it.
+func (d *Desk) aboutNotary(ctx context.Context, fn func(*store.Tx, *store.Incident, time.Time) (*step, error)) error {
+	err := d.transact(ctx, func(tx *store.Tx) (*step, error) {
+		now, err := tx.Now()
+		if err != nil {
+			return nil, err
+		}
+		in, err := tx.Incident(ProbeKeyID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		return fn(tx, &in, now)
+	})
+	if err != nil {
+		return err
+	}
+	return d.learn(ctx, 0)
+}

@@ -1,0 +1,136 @@
+package forgery
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// What one reporter may send. Each has its own bounds, so that what one does is
+// nobody else's trouble.
+const (
+	recordRate    = 200_000 // a second, and as many at once
+	evidenceRate  = 20      // a second
+	evidenceBurst = 64
+
+	maxJunk     = 16               // pieces of evidence that prove nothing,
+	junkTime    = 10 * time.Minute // within this time,
+	junkSilence = time.Minute      // and this is how long no more is taken
+
+	maxReporters = 4096 // remembered; a credential is one
+)
+
+// A LimitedError reports a reporter that sends too much; answer 429 with Retry-After.
+type LimitedError struct {
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *LimitedError) Error() string {
+	return fmt.Sprintf("too much from this reporter, next in %v", e.RetryAfter.Round(time.Second))
+}
+
+// reporters hold the bounds of each reporter.
+type reporters struct {
+	now func() time.Time
+
+	mu   sync.Mutex
+	of   map[string]*reporter
+	peak int
+}
+
+type reporter struct {
+	records  bucket
+	evidence bucket
+	junk     [maxJunk]time.Time // of the last pieces that proved nothing, a ring
+	next     int                // place of the oldest
+	silent   time.Time          // until then no evidence is taken
+}
+
+func newReporters(now func() time.Time) *reporters {
+	return &reporters{now: now, of: make(map[string]*reporter)}
+}
+
+// takeRecords charges name with n records.
+func (r *reporters) takeRecords(name string, n int) error {
+	return r.with(name, func(one *reporter, now time.Time) time.Duration {
+		return one.records.take(now, n, time.Second/recordRate, recordRate)
+	})
+}
+
+// takeEvidence charges name with a piece of evidence.
+func (r *reporters) takeEvidence(name string) error {
+	return r.with(name, func(one *reporter, now time.Time) time.Duration {
+		if wait := one.silent.Sub(now); wait > 0 {
+			return wait
+		}
+		return one.evidence.take(now, 1, time.Second/evidenceRate, evidenceBurst)
+	})
+}
+
+// noteJunk notes that what name has shown proves nothing.
+func (r *reporters) noteJunk(name string) {
+	_ = r.with(name, func(one *reporter, now time.Time) time.Duration {
+		oldest := one.junk[one.next]
+		one.junk[one.next], one.next = now, (one.next+1)%maxJunk
+		if !oldest.IsZero() && now.Sub(oldest) <= junkTime {
+			one.silent, one.junk = now.Add(junkSilence), [maxJunk]time.Time{}
+		}
+		return 0
+	})
+}
+
+// with runs fn on the bounds of name, and makes an error of the time to wait.
+func (r *reporters) with(name string, fn func(one *reporter, now time.Time) time.Duration) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	one := r.of[name]
+	if one == nil {
+		if len(r.of) >= maxReporters && !r.forget(now) {
+			return &LimitedError{RetryAfter: time.Second}
+		}
+		one = new(reporter)
+		r.of[name] = one
+		r.peak = max(r.peak, len(r.of))
+	}
+	if wait := fn(one, now); wait > 0 {
+		return &LimitedError{RetryAfter: wait}
+	}
+	return nil
+}
+
+// forget makes room by forgetting who has nothing on account, and reports whether
+// there is any.
+func (r *reporters) forget(now time.Time) bool {
+	for name, one := range r.of {
+		if one.idle(now) {
+			delete(r.of, name)
+		}
+	}
+	return len(r.of) < maxReporters
+}
+
+func (one *reporter) idle(now time.Time) bool {
+	newest := one.junk[(one.next+maxJunk-1)%maxJunk]
+	return !one.records.full.After(now) && !one.evidence.full.After(now) && !one.silent.After(now) && now.Sub(newest) > junkTime
+}
+
+// A bucket is full again at a time; that is all it remembers (the generic cell rate
+// algorithm).
+type bucket struct{ full time.Time }
+
+// take takes n out of a bucket that holds burst and gets one back each interval. It
+// returns 0, or how long to wait until it has n.
+func (b *bucket) take(now time.Time, n int, interval time.Duration, burst int) time.Duration {
+	full := b.full
+	if full.Before(now) {
+		full = now
+	}
+	full = full.Add(time.Duration(n) * interval)
+	if excess := full.Sub(now) - time.Duration(burst)*interval; excess > 0 {
+		return excess
+	}
+	b.full = full
+	return 0
+}
