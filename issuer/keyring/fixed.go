@@ -33,8 +33,7 @@ type fixed struct {
 	handles      revocation.HandleKey
 	handleSecret []byte
 	refresh      []byte
-	standby      *jwk.Key // the layer of a standby below the notary's
-	release      *jwk.Key // public: the notary's; nil: standbys are sealed like the others
+	standby      *jwk.Key // seals standbys below the notary's layer; nil without a notary
 }
 
 // openFixed reads the feed key, the root and the secrets, and makes those that
@@ -68,11 +67,11 @@ func (k *Keyring) openFixed(ctx context.Context) error {
 	if k.fixed.trust, err = k.openTrust(ctx, root); err != nil {
 		return err
 	}
-	return k.openRelease(ctx)
+	return k.openStandbySecret(ctx)
 }
 
-// openRelease reads what standbys are sealed with when a notary keeps them.
-func (k *Keyring) openRelease(ctx context.Context) (err error) {
+// openStandbySecret reads the secret that standbys are sealed under when a notary keeps them.
+func (k *Keyring) openStandbySecret(ctx context.Context) error {
 	if k.cfg.Notary == nil {
 		return nil
 	}
@@ -82,13 +81,6 @@ func (k *Keyring) openRelease(ctx context.Context) (err error) {
 	}
 	defer clear(secret)
 	k.fixed.standby, err = jwk.New(secret, jwk.Params{Algorithm: jwk.A256GCMKW, KeyID: purposeStandby + "." + firstSlot})
-	if err != nil {
-		return err
-	}
-	k.fixed.release, err = k.cfg.Notary.ReleaseKey(ctx)
-	if err == nil && k.fixed.release.IsPrivate() {
-		err = errors.New("keyring: the notary's release key is not a public one")
-	}
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
+	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
@@ -51,7 +52,7 @@ type Config struct {
 	KEK          *jwk.Key         // seals every other key: for A256GCMKW, or a private one for ECDH-ES+A256KW or RSA-OAEP-256
 	NextKEK      *jwk.Key         // the one that KEK is about to be changed for, see [Reseal]; default: none
 	Maker        KeyMaker         // of signing keys that live in a token; default: they are made in memory and sealed
-	Notary       Releaser         // a notary in a process of its own, to which standbys are sealed; default: none
+	Notary       notary.Releaser  // a notary in a process of its own, to which standbys are sealed; default: none
 	WitnessKeys  *jwk.Set         // of the notary, for the trust statement; default: none
 	Algorithms   []jwk.Algorithm  // the first is the default one; default ES256
 	MaxTokenLife time.Duration    // longest life of a token that a verifier takes; default 1 h

@@ -14,22 +14,40 @@ import (
 // transaction that may take it, since that can take long, and sealed inside it,
 // when it is known under what.
 type draft struct {
-	key  *jwk.Key
-	name string // in a token; empty: the key is in memory
+	key     *jwk.Key
+	name    string   // in a token; empty: the key is in memory
+	release *jwk.Key // the notary's public key that it is to be sealed to; nil: none
 }
 
 // draft makes a key for alg.
 func (k *Keyring) draft(ctx context.Context, alg jwk.Algorithm) (draft, error) {
 	p := params(alg, newKeyID())
 	if k.cfg.Maker == nil {
+		release, err := k.releaseKey(ctx)
+		if err != nil {
+			return draft{}, err
+		}
 		key, err := jwk.Generate(p)
-		return draft{key: key}, err
+		return draft{key: key, release: release}, err
 	}
 	key, name, err := k.cfg.Maker.MakeKey(ctx, p)
 	if err == nil && !inToken(name) {
 		err = errors.New("keyring: a key in a token has a name that begins with pkcs11:")
 	}
-	return draft{key, name}, err
+	return draft{key: key, name: name}, err
+}
+
+// releaseKey asks the notary for the key to seal standbys to, anew each time: it can
+// change.
+func (k *Keyring) releaseKey(ctx context.Context) (*jwk.Key, error) {
+	if k.cfg.Notary == nil {
+		return nil, nil
+	}
+	key, err := k.cfg.Notary.ReleaseKey(ctx)
+	if err == nil && key.IsPrivate() {
+		err = errors.New("keyring: the notary's release key is not a public one")
+	}
+	return key, err
 }
 
 // drafts makes n keys.
@@ -101,8 +119,8 @@ func (c *change) sealDraft(use string, d draft) (string, error) {
 		return "", nil
 	case d.name != "":
 		return d.name, nil
-	case use == UseAccess && c.k.fixed.release != nil:
-		return c.k.hold(d.key)
+	case d.release != nil:
+		return c.k.hold(d.release, d.key)
 	}
 	return c.k.locker.sealKey(c.kek, d.key)
 }
@@ -162,14 +180,10 @@ func (k *Keyring) has(ctx context.Context, at place) (there bool, err error) {
 // found inserts the first keys. The one that signs at once was never a standby
 // whose private half a notary would keep.
 func (c *change) found(made []draft) error {
+	made[0].release = nil
 	first, err := c.newRow(UseAccess, made[0], jwk.Limits{})
 	if err != nil {
 		return err
-	}
-	if made[0].name == "" {
-		if first.Sealed, err = c.k.locker.sealKey(c.kek, made[0].key); err != nil {
-			return err
-		}
 	}
 	first.State, first.Activated = Active, c.now
 	if err := c.insert(first); err != nil {
@@ -215,8 +229,9 @@ func (k *Keyring) fill(ctx context.Context, at place) (added []string, err error
 // holdStandbys seals to the notary the standbys that are not yet: the store was used
 // without one before.
 func (k *Keyring) holdStandbys(ctx context.Context) error {
-	if k.fixed.release == nil {
-		return nil
+	release, err := k.releaseKey(ctx)
+	if err != nil || release == nil {
+		return err
 	}
 	return k.change(ctx, actorSelf, func(c *change) error {
 		for i := range c.rows {
@@ -224,7 +239,7 @@ func (k *Keyring) holdStandbys(ctx context.Context) error {
 			if row.Use != UseAccess || row.State != Standby || !underKEK(row.Sealed) {
 				continue
 			}
-			if err := c.hold(row); err != nil {
+			if err := c.hold(release, row); err != nil {
 				return err
 			}
 		}
@@ -232,12 +247,12 @@ func (k *Keyring) holdStandbys(ctx context.Context) error {
 	})
 }
 
-func (c *change) hold(row *store.KeyRow) error {
+func (c *change) hold(release *jwk.Key, row *store.KeyRow) error {
 	key, err := c.k.locker.openKey(row.Sealed)
 	if err != nil {
 		return err
 	}
-	if row.Sealed, err = c.k.hold(key); err != nil {
+	if row.Sealed, err = c.k.hold(release, key); err != nil {
 		return err
 	}
 	if err := c.tx.UpdateKey(*row); err != nil {

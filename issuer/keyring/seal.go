@@ -8,8 +8,8 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer/store"
-	"github.com/counterfoil/counterfoil/jose/jwe"
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/notary"
 )
 
 // What a sealed key is for. The purpose is the beginning of the key id of what is
@@ -25,7 +25,6 @@ const (
 const (
 	sealEncryption  = "A256GCM"
 	sealContentType = "jwk+json" // RFC 7517, Section 8.5.1
-	heldContentType = "json"
 )
 
 // kidBytes is the size of a key id: 48 random bits, 8 characters in the header of
@@ -110,19 +109,6 @@ func (l *locker) openFor(purpose, sealed string) (*jwk.Key, error) {
 	return key, nil
 }
 
-// A Releaser is a notary in a process of its own. Standbys are sealed to it, so
-// that whoever steals the store and the key-encryption key has none of them; it
-// opens its layer of one that is about to sign, and writes that down. What is below
-// that layer is sealed as well: the notary never sees a signing key. It must be
-// safe for concurrent use.
-type Releaser interface {
-	// ReleaseKey returns the public key to seal to, for ECDH-ES+A256KW.
-	ReleaseKey(ctx context.Context) (*jwk.Key, error)
-	// Release opens what was sealed for kid: a compact JWE of {"kid", "sealed"}. It
-	// returns the member sealed, and refuses what names another kid.
-	Release(ctx context.Context, kid, sealed string) (string, error)
-}
-
 // ErrHeld reports that a key cannot sign because it is sealed to a notary that
 // this node was not started with, or that cannot open it.
 var ErrHeld = errors.New("the standby keys are sealed to another notary, or to one that this node was not started with")
@@ -132,16 +118,11 @@ const heldScheme = "notary:"
 
 func held(sealed string) bool { return strings.HasPrefix(sealed, heldScheme) }
 
-// A heldKey is what is sealed to the notary.
-type heldKey struct {
-	KeyID  string `json:"kid"`
-	Sealed string `json:"sealed"` // the JWK under a key of the keyring's own
-}
-
-// hold seals a standby to the notary. The inner layer is under a secret of the
-// keyring and not under the key-encryption key itself: that can change without the
-// notary.
-func (k *Keyring) hold(key *jwk.Key) (string, error) {
+// hold seals a standby to the notary, so that whoever steals the store and the
+// key-encryption key has none. Below the notary's layer is one under a secret of the
+// keyring, so that the notary never sees a signing key; not under the key-encryption
+// key itself, since that can change without the notary.
+func (k *Keyring) hold(release, key *jwk.Key) (string, error) {
 	plain, err := key.MarshalPrivate()
 	if err != nil {
 		return "", err
@@ -151,11 +132,7 @@ func (k *Keyring) hold(key *jwk.Key) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	outer, err := wire.Marshal(heldKey{key.KeyID(), inner})
-	if err != nil {
-		return "", err
-	}
-	sealed, err := jwe.Encrypt(k.fixed.release, sealEncryption, heldContentType, outer)
+	sealed, err := notary.SealFor(release, key.KeyID(), inner)
 	return heldScheme + sealed, err
 }
 
