@@ -18,7 +18,7 @@ const (
 	// grace is for requests that left with the old token when the last session had
 	// its new one. A drill has no sessions.
 	grace      = 30 * time.Second
-	drillGrace = time.Second
+	drillGrace = 2 * time.Second
 )
 
 // advance takes each step that is due, whichever node took those before.

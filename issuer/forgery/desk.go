@@ -25,12 +25,6 @@ const (
 	Off       Answer = "off"       // not even that: verifiers report nothing
 )
 
-// A Notary tags and tells its own tags from others; [notary.Local] is one.
-type Notary interface {
-	notary.Tagger
-	notary.Checker
-}
-
 // Keyring is what the desk needs of the issuer's keys; [keyring.Keyring] is one.
 type Keyring interface {
 	// Verification returns the public half of any key that the ring has or had,
@@ -50,8 +44,8 @@ type Config struct {
 	Issuer  string
 	Store   *store.Store
 	Keyring Keyring
-	Notary  Notary   // checks what verifiers have seen
-	Each    []Notary // every one that tags or checks, by itself: the probe asks them all; default Notary
+	Notary  notary.Notary   // checks what verifiers have seen
+	Each    []notary.Notary // every one that tags or checks, by itself: the probe asks them all; default Notary
 
 	TokenLife time.Duration // of the access tokens that this issuer makes; default 15 min
 	Answer    Answer        // default Automatic
@@ -74,7 +68,7 @@ func (c *Config) complete() error {
 		return errors.New("forgery: the answer is automatic, alarm or off")
 	}
 	if len(c.Each) == 0 {
-		c.Each = []Notary{c.Notary}
+		c.Each = []notary.Notary{c.Notary}
 	}
 	if c.TokenLife == 0 {
 		c.TokenLife = defaultTokenLife
