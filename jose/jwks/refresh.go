@@ -157,7 +157,7 @@ func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, er
 	// Without an entity tag we asked no question to which 304 is an answer.
 	if resp.StatusCode == http.StatusNotModified && now != nil && now.etag != "" {
 		age = freshness(resp.Header, now.maxAge) // RFC 9111, Section 4.3.4: what it does not say stays
-		return &held{resource: now.resource, body: now.body, digest: now.digest, etag: now.etag, at: sent, maxAge: age}, nil
+		return &held{resource: now.resource, body: now.body, etag: now.etag, at: sent, maxAge: age}, nil
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, &fetch.StatusError{Status: resp.StatusCode}
@@ -167,10 +167,13 @@ func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, er
 		return nil, err
 	}
 	res, err := r.cfg.parse(body)
+	if err == nil && now != nil {
+		res, err = now.after(res)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &held{resource: res, body: body, digest: digest(body), etag: resp.Header.Get("ETag"), at: sent, maxAge: age}, nil
+	return &held{resource: res, body: body, etag: resp.Header.Get("ETag"), at: sent, maxAge: age}, nil
 }
 
 func (r *Remote) replace(next *held) {

@@ -12,6 +12,9 @@
 // set stays in use until [Config.MaxStale] has passed, and is then withdrawn.
 // What a source sends that is not a set leaves the old set in use and shows up
 // in [Remote.Status].
+//
+// With [Config.Signers] the set is one that its issuer has signed, so that nobody in
+// between can add a key or bring back one that was withdrawn.
 package jwks
 
 import (
@@ -92,6 +95,13 @@ type Config struct {
 	// Certificates say which chain is trusted, where that is what URL has: see
 	// [Directory]. Default nil: URL has a JWK Set.
 	Certificates *jws.Certificates
+	// Signers are the keys of which one signs the set at URL, which is then a [Signed]
+	// of Issuer and is followed upward only, over restarts too where there is a
+	// StateFile. Default nil: URL has a plain JWK Set.
+	Signers jwk.Source
+	// MinVersion is the lowest version of a signed set that is believed: that of the
+	// Remote in whose place this one is opened. Default: any.
+	MinVersion uint64
 	// Extensions are algorithms that keys may have beside those of package jwk.
 	Extensions []jwk.Extension
 	MaxAge     time.Duration // used when the source names none; default 10 min
@@ -125,7 +135,6 @@ type Remote struct {
 type held struct {
 	resource
 	body    []byte
-	digest  string // of body
 	etag    string
 	at      time.Time // when the source last confirmed it
 	maxAge  time.Duration
@@ -249,8 +258,18 @@ func (r *Remote) Set() *jwk.Set {
 	return nil
 }
 
+// Version returns the version of the present signed set, also where Set returns nil
+// because it is too old; 0 without a signed set.
+func (r *Remote) Version() uint64 {
+	if h := r.held.Load(); h != nil {
+		return h.version
+	}
+	return 0
+}
+
 // Digest returns the base64url SHA-256 of the present set as its source wrote it,
-// or "" where Set returns nil. Two parties that compare digests know whether they
+// or "" where Set returns nil. Of a signed set it is what its source says of the plain
+// one. Two parties that compare digests know whether they
 // hold the same set.
 func (r *Remote) Digest() string {
 	h := r.held.Load()
@@ -287,6 +306,7 @@ type Status struct {
 	URL       string
 	Keys      int           // usable keys held; of a chain of certificates one
 	Skipped   []jwk.Skipped // keys of the last set that were left out, and why
+	Version   uint64        // of the signed set that is held; 0 without one
 	Age       time.Duration // since the source last confirmed the set; 0 if none is held
 	Expires   time.Duration // age at which the set should have been replaced
 	Fetches   uint64        // requests made
@@ -301,7 +321,7 @@ func (r *Remote) Status() Status {
 	s := Status{URL: r.cfg.URL, Fetches: r.fetches, Failures: r.failures, LastTry: r.lastTry, LastError: r.lastErr}
 	r.mu.Unlock()
 	if h := r.held.Load(); h != nil {
-		s.Keys, s.Skipped, s.Age, s.Expires = h.keys(), h.set.Skipped(), h.age(), h.maxAge
+		s.Keys, s.Skipped, s.Version, s.Age, s.Expires = h.keys(), h.set.Skipped(), h.version, h.age(), h.maxAge
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -11,8 +12,11 @@ import (
 
 // A resource is what a source has: a JWK Set, or a chain of certificates.
 type resource struct {
-	set   *jwk.Set            // empty beside a chain
-	chain []*x509.Certificate // nil beside a set
+	set     *jwk.Set            // empty beside a chain
+	chain   []*x509.Certificate // nil beside a set
+	digest  string              // of the set as the source writes it plainly, or of the chain
+	content string              // of what is signed; else empty
+	version uint64              // of a signed set; 0: it is not signed
 }
 
 func (r *resource) keys() int {
@@ -22,11 +26,28 @@ func (r *resource) keys() int {
 	return r.set.Len()
 }
 
+// after checks that next may take the place of r. A set that is still the same keeps
+// its pointer, so that who remembers by which set he judged need not judge anew.
+func (r *resource) after(next resource) (resource, error) {
+	same := r.digest == next.digest && r.content == next.content
+	if next.version < r.version || next.version > 0 && next.version == r.version && !same {
+		return resource{}, ErrRollback
+	}
+	if same && r.chain == nil {
+		next.set = r.set
+	}
+	return next, nil
+}
+
 // checkKind refuses fields that say nothing about the kind of resource that c is
 // for, or that contradict one another.
 func (c *Config) checkKind() error {
 	trust := c.Certificates
 	switch {
+	case c.Signers != nil && (trust != nil || c.Issuer == ""):
+		return errors.New("Signers are for a set of one Issuer, which must be named, and not for Certificates")
+	case c.Signers == nil && c.MinVersion > 0:
+		return errors.New("MinVersion is for a signed set: Signers are required")
 	case trust == nil:
 		_, err := c.parseSet([]byte(`{"keys":[]}`)) // Extensions
 		return err
@@ -44,6 +65,9 @@ func (c *Config) accept() string {
 	if c.Certificates != nil {
 		return "application/pem-certificate-chain, */*;q=0.5"
 	}
+	if c.Signers != nil {
+		return SignedMediaType
+	}
 	return "application/jwk-set+json, application/json"
 }
 
@@ -54,13 +78,27 @@ func (c *Config) parse(body []byte) (resource, error) {
 		if err != nil {
 			return resource{}, fmt.Errorf("not a chain to trust: %w", err)
 		}
-		return resource{set: new(jwk.Set), chain: chain}, nil
+		return resource{set: new(jwk.Set), chain: chain, digest: digest(body)}, nil
+	}
+	if c.Signers != nil {
+		return c.parseSigned(string(body))
 	}
 	set, err := c.parseSet(body)
 	if err != nil {
 		return resource{}, fmt.Errorf("not a key set: %w", err)
 	}
-	return resource{set: set}, nil
+	return resource{set: set, digest: digest(body)}, nil
+}
+
+func (c *Config) parseSigned(token string) (resource, error) {
+	s, err := c.openSigned(token)
+	if err != nil {
+		return resource{}, err
+	}
+	if s.Version < c.MinVersion {
+		return resource{}, ErrRollback
+	}
+	return resource{set: s.Keys, digest: cmp.Or(s.KeySet, s.content), content: s.content, version: s.Version}, nil
 }
 
 func (c *Config) parseSet(body []byte) (*jwk.Set, error) {
