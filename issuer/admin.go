@@ -10,7 +10,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/audit"
-	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/session"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/oauth"
@@ -58,10 +57,16 @@ func (i *Issuer) adminRoutes() http.Handler {
 	handle("POST /admin/revoke", i.revoke)
 	handle("GET /admin/keys", i.listKeys)
 	handle("POST /admin/keys/rotate", i.rotateKeys)
+	handle("POST /admin/keys/canary", i.addCanary)
+	handle("DELETE /admin/keys/canary/{kid}", i.removeCanary)
 	handle("GET /admin/audit", i.listAudit)
 	handle("GET /admin/audit/verify", i.verifyAudit)
 	handle("GET /admin/feed", i.feedStatus)
 	handle("POST /admin/restored", i.restored)
+	handle("POST /admin/drill", i.beginDrill)
+	handle("GET /admin/drill/{kid}", i.drillStatus)
+	handle("POST /admin/drill/{kid}/token", i.drillToken)
+	handle("DELETE /admin/drill/{kid}", i.endDrill)
 	return mux
 }
 
@@ -123,23 +128,25 @@ func adminError(err error) error {
 	if answer, ok := session.Answer(err).(*serve.Error); ok {
 		return answer
 	}
+	if answer := keysError(err); answer != nil {
+		return answer
+	}
 	var input *account.InputError
-	var soon *keyring.TooSoonError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &input):
 		return badRequest(input.Error())
-	case errors.As(err, &soon):
-		return &serve.Error{Status: http.StatusConflict, Code: oauth.Conflict, Description: soon.Error(), RetryAfter: time.Until(soon.At)}
 	case errors.Is(err, account.ErrBusy):
 		return &serve.Error{Status: http.StatusServiceUnavailable, Code: oauth.TemporarilyUnavailable, Description: "too many passwords are being hashed", RetryAfter: time.Second}
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, keyring.ErrUnknownKey):
+	case errors.Is(err, store.ErrNotFound):
 		return &serve.Error{Status: http.StatusNotFound, Code: oauth.NotFound, Description: "there is no such thing"}
 	case errors.Is(err, store.ErrExists):
 		return &serve.Error{Status: http.StatusConflict, Code: oauth.Conflict, Description: "that name is taken"}
-	case errors.Is(err, store.ErrConflict), errors.Is(err, keyring.ErrConflict):
+	case errors.Is(err, store.ErrConflict):
 		return &serve.Error{Status: http.StatusConflict, Code: oauth.Conflict, Description: "changed by somebody else at the same time; look again"}
+	case errors.Is(err, keyring.ErrDrill), errors.Is(err, errNoDrill):
+		return &serve.Error{Status: http.StatusConflict, Code: oauth.Conflict, Description: err.Error()}
 	case errors.Is(err, store.ErrText):
 		return badRequest("a text is not valid UTF-8 or holds NUL")
 	}

@@ -212,31 +212,3 @@ func (i *Issuer) sessionRows(tx *store.Tx, user string) ([]sessionJSON, error) {
 	}
 	return list, nil
 }
-
-// rotateKeys serves POST /admin/keys/rotate.
-func (i *Issuer) rotateKeys(w http.ResponseWriter, r *http.Request) error {
-	var in struct {
-		Algorithm string `json:"alg"`
-		Force     bool   `json:"force"`
-	}
-	if err := serve.ReadJSON(w, r, maxAdminBody, &in); err != nil {
-		return err
-	}
-	alg, err := i.keys.Algorithm(in.Algorithm)
-	if err != nil {
-		return badRequest("this issuer does not sign with that alg")
-	}
-	done, err := i.keys.Rotate(r.Context(), keyring.RotateOptions{Algorithm: alg, Force: in.Force, Actor: actor(r.Context())})
-	if err != nil {
-		return err
-	}
-	return serve.WriteJSON(w, http.StatusOK, done)
-}
-
-// listKeys serves GET /admin/keys.
-func (i *Issuer) listKeys(w http.ResponseWriter, r *http.Request) error {
-	if err := i.keys.Reload(r.Context()); err != nil {
-		return err
-	}
-	return serve.WriteJSON(w, http.StatusOK, items[keyring.Info]{Items: i.keys.Keys()})
-}
