@@ -214,6 +214,7 @@ var heavy = []struct {
 	{"github.com/spf13", []string{"cmd"}},
 	{"github.com/goccy/go-yaml", []string{"cmd", "guard"}},
 	{"github.com/prometheus", []string{"cmd"}},
+	{"github.com/miekg/pkcs11", []string{"issuer/keyring/pkcs11"}},
 	{"google.golang.org/grpc", []string{"verifier/grpcauth", "guard", "cmd"}},
 	{"testing", []string{"issuertest", "issuer/store/storetest", "issuer/store/postgres/postgrestest", "jose/internal/josetest", "conformance", "internal"}},
 }

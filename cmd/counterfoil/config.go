@@ -21,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/keyring/pkcs11"
 	"github.com/counterfoil/counterfoil/issuer/session"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/verifier"
@@ -69,6 +70,10 @@ type ServeConfig struct {
 	// the data folder, made at the first start. Issuers that share a database
 	// share this key.
 	KEK string `yaml:"kek" flag:"kek"`
+	// pkcs11: URI of a token in which new signing keys are made, and which they
+	// never leave; object and id are not used. Keys from before stay where they are
+	// until they are rotated. Default: in the store, sealed.
+	SigningKeys string `yaml:"signing_keys" flag:"signing-keys"`
 	// File with the notary's secret, which makes the tag of each token. Default:
 	// notary.key in the data folder, made at the first start. Issuers that share a
 	// database share it.
@@ -112,6 +117,10 @@ type ServeConfig struct {
 	// Cost of a password hash. Default: 19 MiB and 2 passes, calibrated upward at
 	// the first start.
 	Argon2 Argon2Config `yaml:"argon2"`
+
+	// Address for metrics and profiles, on loopback or unix:PATH: whoever can reach
+	// it sees much of what the process does. Default: none.
+	DebugListen string `yaml:"debug_listen" flag:"debug-listen"`
 }
 
 // AudienceConfig is a service, or a group of services, that tokens are made for.
@@ -172,6 +181,10 @@ type GuardConfig struct {
 	TLS12 bool `yaml:"tls_1_2" flag:"tls-1-2"`
 	// Serve plain HTTP beyond loopback.
 	PlainHTTP bool `yaml:"plain_http" flag:"plain-http"`
+
+	// Address for metrics and profiles, on loopback or unix:PATH: whoever can reach
+	// it sees much of what the process does. Default: none.
+	DebugListen string `yaml:"debug_listen" flag:"debug-listen"`
 }
 
 // RouteConfig is a path and everything below it.
@@ -286,7 +299,12 @@ func (c *ServeConfig) check() error {
 			return misuse("serve: %w", err)
 		}
 	}
-	return checkAddress("serve", c.Listen)
+	if c.SigningKeys != "" {
+		if _, err := pkcs11.ParseURI(c.SigningKeys); err != nil {
+			return misuse("serve: signing_keys: %w", err)
+		}
+	}
+	return errors.Join(checkAddress("serve", c.Listen), checkDebugAddress("serve", c.DebugListen))
 }
 
 func (c *GuardConfig) check() error {
@@ -315,7 +333,7 @@ func (c *GuardConfig) check() error {
 	if err := guard.Check(c.routes(), c.headers()); err != nil {
 		return &misuseError{err}
 	}
-	var all []error
+	all := []error{checkDebugAddress("guard", c.DebugListen)}
 	for _, addr := range c.Listen {
 		all = append(all, checkAddress("guard", addr))
 	}

@@ -29,6 +29,7 @@ func guardFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&g.TLSKey, "tls-key", g.TLSKey, "PEM `FILE` with its key")
 	flags.BoolVar(&g.TLS12, "tls-1-2", g.TLS12, "take TLS 1.2 too")
 	flags.BoolVar(&g.PlainHTTP, "plain-http", g.PlainHTTP, "plain HTTP beyond loopback")
+	debugFlag(flags, &g.DebugListen)
 	logFlags(flags, c)
 }
 
@@ -72,6 +73,13 @@ headers Auth-Subject, Auth-Client, Auth-Scope and Auth-Session.`,
 
 // serveGuard runs a guard until ctx ends.
 func serveGuard(ctx context.Context, c *GuardConfig, log *slog.Logger) (err error) {
+	debug, err := listenDebug(c.DebugListen)
+	if err != nil {
+		return err
+	}
+	if debug != nil {
+		defer debug.Close()
+	}
 	listeners, err := listenAll(c.Listen)
 	if err != nil {
 		return err
@@ -97,8 +105,10 @@ func serveGuard(ctx context.Context, c *GuardConfig, log *slog.Logger) (err erro
 	for _, ln := range listeners {
 		log.Info("guarding", "listen", ln.Addr().String(), "iss", c.Issuers, "aud", c.Audience, "version", programVersion())
 	}
-	server.Handler = g.Handler()
-	err = explainServing(server.Serve(ctx, listeners...))
+	registry := newRegistry()
+	registry.MustRegister(collect("issuer", verifierFigures(), func() map[string]verifier.Status { return statuses(verifiers) }))
+	server.Handler = measured(registry, g.Handler())
+	err = explainServing(runServers(ctx, withDebug(debug, registry, log, serving{server, listeners})...))
 	log.Info("stopped")
 	return err
 }

@@ -29,6 +29,7 @@ func serveFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
 	flags.BoolVar(&s.StoreUnsafe, "store-unsafe", s.StoreUnsafe, "accept a store that may lose what it acknowledged")
 	flags.StringVar(&s.KEK, "kek", s.KEK, "`FILE` with the key-encryption key (default kek.json in the data folder)")
+	flags.StringVar(&s.SigningKeys, "signing-keys", s.SigningKeys, "pkcs11: `URI` of a token in which signing keys are made (default in the store, sealed)")
 	flags.StringVar(&s.Notary, "notary", s.Notary, "`FILE` with the notary's secret (default notary.key in the data folder)")
 	flags.StringVar(&s.TLSCert, "tls-cert", s.TLSCert, "PEM `FILE` with the certificate, read again when it changes")
 	flags.StringVar(&s.TLSKey, "tls-key", s.TLSKey, "PEM `FILE` with its key")
@@ -36,6 +37,7 @@ func serveFlags(flags *pflag.FlagSet, c *Config) {
 	flags.BoolVar(&s.PlainHTTP, "plain-http", s.PlainHTTP, "plain HTTP beyond loopback: a proxy in front ends TLS")
 	flags.Var(prefixList{&s.TrustedProxies}, "trusted-proxy", "network of proxies whose X-Forwarded-For is believed (repeatable)")
 	flags.StringSliceVar(&s.Algorithms, "alg", s.Algorithms, "`ALG` to sign access tokens with, the default one first (repeatable)")
+	debugFlag(flags, &s.DebugListen)
 	logFlags(flags, c)
 }
 
@@ -99,7 +101,19 @@ func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
 	if err := public.Check(ln); err != nil {
 		return explainServing(err)
 	}
-	st, iss, err := openIssuer(ctx, c, data, log)
+	debug, err := listenDebug(c.DebugListen)
+	if err != nil {
+		return err
+	}
+	if debug != nil {
+		defer debug.Close()
+	}
+	maker, closeMaker, err := openMaker(c.SigningKeys, log)
+	if err != nil {
+		return err
+	}
+	defer closeMaker()
+	st, iss, err := openIssuer(ctx, c, data, maker, log)
 	if err != nil {
 		return err
 	}
@@ -107,11 +121,13 @@ func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
 		log.Warn("the store may lose acknowledged writes in a crash, revocations among them: --store-unsafe is for trials", "iss", c.Issuer)
 	}
 	log.Info("serving", "iss", c.Issuer, "listen", ln.Addr().String(), "data", c.Data, "version", programVersion())
-	public.Handler = serve.AccessLog(log, iss, c.TrustedProxies...)
-	err = runServers(ctx,
-		serving{public, ln},
-		serving{&serve.Server{Handler: serve.AccessLog(log, iss.AdminHandler()), Log: log}, admin},
-	)
+	registry := newRegistry()
+	registry.MustRegister(issuerCollectors(iss)...)
+	public.Handler = serve.AccessLog(log, measured(registry, iss), c.TrustedProxies...)
+	err = runServers(ctx, withDebug(debug, registry, log,
+		serving{public, []net.Listener{ln}},
+		serving{&serve.Server{Handler: serve.AccessLog(log, iss.AdminHandler()), Log: log}, []net.Listener{admin}},
+	)...)
 	err = explainServing(err)
 	err = errors.Join(err, iss.Close(), st.Close())
 	log.Info("stopped")
@@ -161,7 +177,7 @@ func (c *ServeConfig) nameIssuer(addr net.Addr) error {
 }
 
 // openIssuer opens what an issuer stands on and starts it. The caller closes both.
-func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, log *slog.Logger) (_ *store.Store, _ *issuer.Issuer, err error) {
+func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, maker keyring.KeyMaker, log *slog.Logger) (_ *store.Store, _ *issuer.Issuer, err error) {
 	secrets, err := data.openSecrets(c)
 	if err != nil {
 		return nil, nil, err
@@ -176,7 +192,7 @@ func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, log *slog.
 		}
 	}()
 	ring, err := keyring.Open(ctx, st, keyring.Config{
-		Issuer: c.Issuer, KEK: secrets.kek, Algorithms: algorithms(c.Algorithms), MaxTokenLife: c.MaxTokenLife, Log: log,
+		Issuer: c.Issuer, KEK: secrets.kek, Algorithms: algorithms(c.Algorithms), MaxTokenLife: c.MaxTokenLife, Maker: maker, Log: log,
 	})
 	if err != nil {
 		return nil, nil, secrets.explain(err)
@@ -226,10 +242,10 @@ func explainServing(err error) error {
 	return err
 }
 
-// A serving is a server with the listener that it serves.
+// A serving is a server with the listeners that it serves.
 type serving struct {
-	server *serve.Server
-	ln     net.Listener
+	server    *serve.Server
+	listeners []net.Listener
 }
 
 // runServers runs servers until ctx ends or one of them fails, and waits for all.
@@ -238,7 +254,7 @@ func runServers(ctx context.Context, servers ...serving) error {
 	defer stop()
 	ended := make(chan error, len(servers))
 	for _, s := range servers {
-		go func() { ended <- s.server.Serve(ctx, s.ln) }()
+		go func() { ended <- s.server.Serve(ctx, s.listeners...) }()
 	}
 	var all []error
 	for range servers {
