@@ -145,8 +145,6 @@ func adminError(err error) error {
 		return &serve.Error{Status: http.StatusConflict, Code: oauth.Conflict, Description: "that name is taken"}
 	case errors.Is(err, store.ErrConflict):
 		return &serve.Error{Status: http.StatusConflict, Code: oauth.Conflict, Description: "changed by somebody else at the same time; look again"}
-	case errors.Is(err, keyring.ErrDrill), errors.Is(err, errNoDrill):
-		return &serve.Error{Status: http.StatusConflict, Code: oauth.Conflict, Description: err.Error()}
 	case errors.Is(err, store.ErrText):
 		return badRequest("a text is not valid UTF-8 or holds NUL")
 	}
