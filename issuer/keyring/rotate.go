@@ -31,9 +31,16 @@ type WaitingError struct {
 
 // Error implements error.
 func (e *WaitingError) Error() string {
-	return fmt.Sprintf("%d connected verifiers do not hold key %s yet: %s",
-		len(e.Verifiers), e.KeyID, strings.Join(e.Verifiers, ", "))
+	names, more := e.Verifiers, ""
+	if n := len(names) - maxNamed; n > 0 {
+		names, more = names[:maxNamed], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("%d connected verifiers do not hold key %s yet: %s%s",
+		len(e.Verifiers), e.KeyID, strings.Join(names, ", "), more)
 }
+
+// maxNamed is how many verifiers the text of an error names.
+const maxNamed = 16
 
 // A Gate names the connected verifiers that do not hold a key yet. An error means
 // that nobody knows, and then no key begins to sign.
