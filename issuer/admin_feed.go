@@ -27,8 +27,8 @@ type feedStatusJSON struct {
 	Verifiers   []holder  `json:"verifiers"`
 }
 
-// feedStatus serves GET /admin/feed: where the log stands, and who holds what. It
-// tells what this node has heard.
+// feedStatus serves GET /admin/feed: where the log stands, and who holds what, as
+// any node has heard it. Subscribers are those of this node.
 func (i *Issuer) feedStatus(w http.ResponseWriter, r *http.Request) error {
 	v, err := i.hub.fresh(r.Context())
 	if err != nil {
@@ -41,7 +41,10 @@ func (i *Issuer) feedStatus(w http.ResponseWriter, r *http.Request) error {
 	if snap := i.hub.snaps.current(); snap != nil {
 		out.SnapshotSeq = snap.ref.Seq
 	}
-	out.Verifiers, _ = i.holders.list()
+	if _, err := i.fleet.exchange(r.Context(), false); err != nil {
+		return unavailable(err)
+	}
+	out.Verifiers, _ = i.fleet.list()
 	return serve.WriteJSON(w, http.StatusOK, out)
 }
 

@@ -70,6 +70,11 @@ func (i *Issuer) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if in.Wait > 0 {
+		// Other nodes hurry from before the first verifier answers. If they cannot be
+		// told, they are slower.
+		_, _ = i.fleet.exchange(r.Context(), true)
+	}
 	began := i.cfg.Now()
 	var out revoked
 	if kind == revocation.Key && in.Absolute {
@@ -83,7 +88,7 @@ func (i *Issuer) revoke(w http.ResponseWriter, r *http.Request) error {
 	if in.Wait > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Duration(in.Wait)*time.Second)
 		defer cancel()
-		covered := i.holders.await(ctx, out.Epoch, out.Seq, began)
+		covered := i.fleet.await(ctx, out.Epoch, out.Seq, began)
 		out.Verifiers = &covered
 	}
 	return serve.WriteJSON(w, http.StatusOK, out)

@@ -37,6 +37,7 @@ type hub struct {
 	links  int64                // how many there were; step's own
 	latest atomic.Pointer[view] // replaced whole by step; readers never wait
 	snaps  *snapshots
+	moved  chan struct{} // capacity 1: the head is another than before
 
 	mu      sync.Mutex
 	pending *reading      // the next read, which has not begun; nil when nobody asked
@@ -77,8 +78,8 @@ type reading struct {
 
 func newHub(st *store.Store, keys *keyring.Keyring, log *slog.Logger, now func() time.Time) *hub {
 	return &hub{
-		st: st, keys: keys, jwks: &jwks{keys: keys}, log: log, now: now,
-		wake: make(chan struct{}, 1), ended: make(chan struct{}), snaps: newSnapshots(st, log, now),
+		st: st, keys: keys, jwks: &jwks{st: st, keys: keys, now: now}, log: log, now: now,
+		wake: make(chan struct{}, 1), ended: make(chan struct{}), moved: make(chan struct{}, 1), snaps: newSnapshots(st, log, now),
 	}
 }
 
@@ -360,5 +361,8 @@ func (h *hub) publish(old *view, head store.Head, asOf time.Time, links []*link)
 	v.beat = sync.OnceValues(func() (*link, error) { return h.sign(position(head), head, asOf, nil) })
 	v.manifest = sync.OnceValues(func() (string, error) { return h.signManifest(v) })
 	h.latest.Store(v)
+	if old == nil || head.Epoch != old.head.Epoch || head.Seq != old.head.Seq {
+		signal(h.moved)
+	}
 	return v
 }

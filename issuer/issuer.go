@@ -16,6 +16,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/account"
+	"github.com/counterfoil/counterfoil/issuer/forgery"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/session"
 	"github.com/counterfoil/counterfoil/issuer/store"
@@ -26,10 +27,7 @@ import (
 
 // A Notary makes the tag of each token and tells whether it made one;
 // [notary.Local] does both. It must be safe for concurrent use.
-type Notary interface {
-	notary.Tagger
-	notary.Checker
-}
+type Notary = notary.Notary
 
 // Config says what an issuer is. URL, Store, Keyring and Tagger are required.
 type Config struct {
@@ -54,13 +52,17 @@ type Config struct {
 	TrustedProxies []netip.Prefix         // whose X-Forwarded-For is believed
 	TrustedOrigins []string               // pages elsewhere that may sign in and renew, as scheme://host
 
+	Answer   forgery.Answer   // to forged tokens; default automatic
+	Webhook  *forgery.Webhook // takes alarms; default none
+	Notaries []Notary         // every notary by itself, for the self-test; default Tagger
+
 	Log *slog.Logger     // default slog.Default
 	Now func() time.Time // default time.Now
 }
 
 // The rhythm of what need not happen at once.
 const (
-	reloadEvery   = time.Second // keys that another node changed
+	reloadEvery   = time.Second // keys that another node changed, and rotations that are due
 	maintainEvery = time.Minute // keys whose last token has died, sessions and log entries past retention
 )
 
@@ -75,7 +77,8 @@ type Issuer struct {
 	hub      *hub
 	tail     *tail
 	door     *doorkeeper
-	holders  *holders
+	fleet    *fleet
+	desk     *forgery.Desk
 	sessions *session.Server
 
 	public http.Handler
@@ -96,8 +99,11 @@ func New(ctx context.Context, cfg Config) (*Issuer, error) {
 	i.hub = newHub(cfg.Store, cfg.Keyring, cfg.Log, cfg.Now)
 	i.door = &doorkeeper{st: cfg.Store, local: u.Scheme == "http" && isLoopback(u.Hostname())}
 	i.tail = newTail(i.hub, i.door, cfg.TrustedProxies)
-	i.holders = newHolders(cfg.Keyring.MaxTokenLife(), cfg.Now)
+	i.fleet = newFleet(cfg.Store, cfg.Keyring.MaxTokenLife(), i.hub.moved, cfg.Log, cfg.Now)
 	if err := i.checkNotary(ctx); err != nil {
+		return nil, err
+	}
+	if i.desk, err = i.openDesk(ctx); err != nil {
 		return nil, err
 	}
 	if err := i.openSessions(ctx); err != nil {
@@ -121,6 +127,7 @@ func (i *Issuer) openSessions(ctx context.Context) (err error) {
 	c := &i.cfg
 	i.sessions, err = session.New(ctx, session.Config{
 		Issuer: c.URL, Store: c.Store, Keys: c.Keyring, Tagger: c.Tagger, Auditor: c.Tagger, Passwords: i.hasher,
+		Desk: i.desk,
 		TokenLife: c.TokenLife, SessionLife: c.SessionLife, IdleLife: c.IdleLife, AuthTime: c.AuthTime,
 		DefaultAudience: c.DefaultAudience, Scopes: c.Scopes,
 		Audiences: append(slices.Clone(c.Audiences), session.Audience{Name: c.URL, Claims: []string{}}),
@@ -206,12 +213,15 @@ func (i *Issuer) route() error {
 	}
 	handle("GET "+oauth.WellKnownOAuth, meta)
 	handle("GET "+oauth.WellKnownOpenID, meta)
-	handle("GET /jwks", i.hub.jwks.serve)
+	handle("GET /jwks", i.jwks)
+	handle("GET /jwks.jwt", i.signedJWKS)
 	handle("GET /revocation/manifest", i.manifest)
 	handle("GET /revocation/key", i.key)
 	handle("GET /revocation/snapshot/{sha256}", i.hub.snaps.serveShard)
 	handle("GET /revocation/tail", i.tail.serve)
 	handle("POST /revocation/ack", i.ack)
+	handle("POST /revocation/seen", i.seen)
+	handle("POST /revocation/seen/evidence", i.evidence)
 	handle("GET /healthz", healthz)
 	handle("GET /readyz", i.readyz)
 	mux.Handle("/admin/", i.adminByToken())
@@ -225,7 +235,9 @@ func (i *Issuer) start() {
 	i.stop = cancel
 	i.running.Go(func() { i.hub.run(ctx) })
 	i.running.Go(func() { i.hub.snaps.run(ctx) })
+	i.running.Go(func() { i.fleet.run(ctx) })
 	i.running.Go(func() { i.maintain(ctx) })
+	i.running.Go(func() { i.desk.Run(ctx) })
 }
 
 // maintain does what need not happen at once, until ctx ends.
@@ -240,9 +252,9 @@ func (i *Issuer) maintain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-reload.C:
-			err = i.keys.Reload(ctx)
+			err = errors.Join(i.keys.Reload(ctx), i.keys.Scheduled(ctx, i.waitingFor))
 		case <-tidy.C:
-			err = errors.Join(i.keys.Expire(ctx), i.trim(ctx), i.forgetSessions(ctx))
+			err = errors.Join(i.keys.Expire(ctx), i.trim(ctx), i.forgetSessions(ctx), i.fleet.tidy(ctx))
 		}
 		if err != nil && !failing && ctx.Err() == nil {
 			i.log.Error("maintenance put off", "err", err)

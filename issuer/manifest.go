@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -13,24 +15,26 @@ import (
 
 // signManifest says where the log stands and where a newcomer begins.
 func (h *hub) signManifest(v *view) (string, error) {
-	keys, err := h.jwks.document()
+	keys, err := h.jwks.current(context.Background(), v.head.Epoch)
 	if err != nil {
 		return "", err
 	}
 	snap := h.snaps.current()
 	m := revocation.Manifest{
-		Issuer:      h.keys.Issuer(),
-		Epoch:       v.head.Epoch,
-		Base:        v.head.Base,
-		Head:        v.head.Seq,
-		C:           v.head.C,
-		LowWater:    v.head.LowWater,
-		AsOf:        v.asOf,
-		HandleKeyID: h.keys.HandleKey().ID(),
-		KeySet:      keys.hash,
-		Trust:       h.keys.Trust(),
-		MaxLife:     h.keys.MaxTokenLife(),
-		Heartbeat:   heartbeat,
+		Issuer:        h.keys.Issuer(),
+		Epoch:         v.head.Epoch,
+		Base:          v.head.Base,
+		Head:          v.head.Seq,
+		C:             v.head.C,
+		LowWater:      v.head.LowWater,
+		AsOf:          v.asOf,
+		HandleKeyID:   h.keys.HandleKey().ID(),
+		KeySet:        keys.plain.hash,
+		KeySetVersion: keys.version,
+		Canaries:      keys.canariesID,
+		Trust:         h.keys.Trust(),
+		MaxLife:       h.keys.MaxTokenLife(),
+		Heartbeat:     heartbeat,
 	}
 	// A snapshot made after this view was read may be ahead of it.
 	if snap != nil && snap.ref.Epoch == m.Epoch && snap.ref.Seq <= m.Head {
@@ -45,6 +49,9 @@ type feedKey struct {
 	Key        string      `json:"key"` // base64url
 	Root       *jwk.Key    `json:"root"`
 	HandleKeys []handleKey `json:"handle_keys"` // all in force, the present one first
+	// Canaries are a JWK Set whose hash the manifest names; absent where there are
+	// none. They are not in the public set: any library would accept their tokens.
+	Canaries jsontext.Value `json:"canaries,omitempty"`
 }
 
 type handleKey struct {
@@ -57,10 +64,14 @@ func (i *Issuer) key(w http.ResponseWriter, r *http.Request) error {
 	if _, err := i.door.verifier(r); err != nil {
 		return err
 	}
+	keys, err := i.keySet(r.Context())
+	if err != nil {
+		return err
+	}
 	id, secret := i.keys.HandleKey().ID(), wire.Encode(i.keys.HandleSecret())
 	w.Header().Set("Cache-Control", "no-store")
 	return serve.WriteJSON(w, http.StatusOK, feedKey{
-		KFID: id, Key: secret, Root: i.keys.Root(), HandleKeys: []handleKey{{id, secret}},
+		KFID: id, Key: secret, Root: i.keys.Root(), HandleKeys: []handleKey{{id, secret}}, Canaries: keys.canaries,
 	})
 }
 

@@ -7,14 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/internal/wire"
-	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
-	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/oauth"
 )
 
@@ -47,6 +44,7 @@ func (c *Config) describe() *oauth.Metadata {
 		TokenEndpoint:         c.URL + "/token",
 		RevocationEndpoint:    c.URL + "/revoke",
 		JWKSURI:               c.URL + "/jwks",
+		SignedJWKSURI:         c.URL + "/jwks.jwt",
 		Scopes:                slices.Compact(scopes),
 		ResponseTypes:         []string{},
 		GrantTypes:            []string{oauth.GrantRefreshToken},
@@ -95,40 +93,6 @@ func hasTag(list, tag string) bool {
 		}
 	}
 	return false
-}
-
-// jwks serves the public keys. The document is rendered once for each key set.
-type jwks struct {
-	keys   *keyring.Keyring
-	latest atomic.Pointer[renderedSet]
-}
-
-type renderedSet struct {
-	set *jwk.Set
-	doc *document
-}
-
-// document returns the present key set. jwk.Set refuses to render private members.
-func (j *jwks) document() (*document, error) {
-	set := j.keys.Public()
-	if have := j.latest.Load(); have != nil && have.set == set {
-		return have.doc, nil
-	}
-	body, err := set.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	doc := newDocument(body, j.keys.JWKSMaxAge())
-	j.latest.Store(&renderedSet{set, doc})
-	return doc, nil
-}
-
-func (j *jwks) serve(w http.ResponseWriter, r *http.Request) error {
-	doc, err := j.document()
-	if err != nil {
-		return err
-	}
-	return doc.serve(w, r, "application/jwk-set+json")
 }
 
 // healthz says that the process runs and answers.

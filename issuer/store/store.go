@@ -92,6 +92,10 @@ func (s *Store) begin(ctx context.Context, issuer string) error {
 // Issuer returns the "iss" that the store belongs to.
 func (s *Store) Issuer() string { return s.issuer }
 
+// Shared reports whether other processes may use the same database. Where none
+// can (SQLite), nobody has to be told anything.
+func (s *Store) Shared() bool { return s.dialect.Now != "" }
+
 // Changed returns a channel that receives after a local commit that appended to
 // the revocation log. Signals merge, and each goes to one receiver: the feed.
 // What other nodes append is found only by looking.
