@@ -243,3 +243,5 @@ func pass401(t *testing.T, err, want error) {
 		t.Errorf("%v answered %d, want %v and 401", err, status, want)
 	}
 }
+
+func contains(list []string, s string) bool { return slices.Contains(list, s) }

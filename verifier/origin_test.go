@@ -51,6 +51,8 @@ type origin struct {
 	version  uint64
 	maxLife  time.Duration
 
+	witnesses *jwk.Set
+
 	epoch, base uint64
 	entries     []revocation.Entry
 	snapshot    *revocation.SnapshotRef
@@ -265,7 +267,7 @@ func (o *origin) trust() string {
 	if err != nil {
 		panic(err)
 	}
-	t := revocation.Trust{Issuer: o.iss, Version: o.version, FeedKeys: set, MaxLife: o.maxLife}
+	t := revocation.Trust{Issuer: o.iss, Version: o.version, FeedKeys: set, MaxLife: o.maxLife, WitnessKeys: o.witnesses}
 	for _, s := range o.secrets {
 		t.HandleKeyIDs = append(t.HandleKeyIDs, handleKey(s).ID())
 	}

@@ -128,18 +128,24 @@ type naming struct {
 }
 
 func newReporter(cfg *Config, at endpoint) *reporter {
-	secret := make([]byte, sha256.Size)
-	rand.Read(secret)
 	r := &reporter{
 		issuer: cfg.Issuer, log: cfg.Log, at: at, now: cfg.Now,
 		seen: newSeenSet(cfg.SeenBytes), open: make(map[seenID]*report),
 		wake: make(chan struct{}, 1), wakeShow: make(chan struct{}, 1),
 	}
-	if cfg.SeenShare < 1 {
-		r.share = uint64(math.Ldexp(cfg.SeenShare, 64))
+	secret := make([]byte, sha256.Size)
+	rand.Read(secret)
+	r.key(secret, cfg.SeenShare)
+	return r
+}
+
+// key sets the secret of this process, and the share of tokens that is reported.
+func (r *reporter) key(secret []byte, share float64) {
+	r.share = 0
+	if share < 1 {
+		r.share = max(uint64(math.Ldexp(share, 64)), 1)
 	}
 	r.macs.New = func() any { return &naming{mac: hmac.New(sha256.New, secret)} }
-	return r
 }
 
 // name returns the id of what a token's signature covers, and whether it belongs
