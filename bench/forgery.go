@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -156,7 +157,7 @@ func (si *sight) close() {
 
 // openVerifier opens a verifier and waits until it is ready.
 func openVerifier(iss *issuer, cfg verifier.Config) (*verifier.Verifier, error) {
-	cfg.Issuer, cfg.Audience = iss.url, "api"
+	cfg.Issuer, cfg.Audience, cfg.Log = iss.url, "api", slog.New(slog.DiscardHandler)
 	v, err := verifier.Open(context.Background(), cfg)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	mathrand "math/rand/v2"
 	"os"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuertest"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/verifier"
@@ -240,6 +242,36 @@ func (w *honestWorld) check(after string) {
 	if n := w.notary.wrong.Load(); n > 0 {
 		w.t.Fatalf("after %s: %d tags of honest tokens are wrong", after, n)
 	}
+	for _, v := range w.verifiers {
+		if seen := v.Status().Seen; seen.Wrong+seen.Forged+seen.Unproved > 0 {
+			w.t.Fatalf("after %s: %+v", after, seen)
+		}
+	}
 }
 
-func (w *honestWorld) checkSeen() {}
+// checkSeen: the auditor was asked about the tokens, or all of this shows nothing.
+// Those that had expired by the verifier's clock are not reported.
+func (w *honestWorld) checkSeen() {
+	w.t.Helper()
+	for _, v := range w.verifiers {
+		waitFor(w.t, nil, "the auditor's answers", func() error {
+			if n := v.Status().Seen.Waiting; n > 0 {
+				return fmt.Errorf("%d tokens wait", n)
+			}
+			return nil
+		})
+	}
+	if seen := w.notary.right.Load(); seen < int64(w.shown)*3/4 {
+		w.t.Errorf("of %d tokens the auditor was asked about %d", w.shown, seen)
+	}
+	err := w.iss.Store(w.t).View(w.t.Context(), func(tx *store.Tx) error {
+		incidents, err := tx.Incidents()
+		if len(incidents) > 0 {
+			w.t.Errorf("incidents: %+v", incidents)
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
