@@ -62,7 +62,9 @@ headers Auth-Subject, Auth-Client, Auth-Scope and Auth-Session.`,
 			if cfg.Guard.Audience == "" {
 				return misuse("--audience is required")
 			}
-			protectMemory(log) // it holds the key of the feed's handles
+			if err := protectMemory(); err != nil { // it holds the key of the feed's handles
+				return err
+			}
 			return serveGuard(cmd.Context(), &cfg.Guard, log)
 		},
 	}

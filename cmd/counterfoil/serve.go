@@ -64,7 +64,9 @@ counterfoil user add ada --generate`,
 			if err := cfg.Serve.check(); err != nil {
 				return err
 			}
-			protectMemory(log)
+			if err := protectMemory(); err != nil {
+				return err
+			}
 			return serveIssuer(cmd.Context(), &cfg.Serve, log)
 		},
 	}
