@@ -127,7 +127,7 @@ func (i *Issuer) openSessions(ctx context.Context) (err error) {
 	c := &i.cfg
 	i.sessions, err = session.New(ctx, session.Config{
 		Issuer: c.URL, Store: c.Store, Keys: c.Keyring, Tagger: c.Tagger, Auditor: c.Tagger, Passwords: i.hasher,
-		Desk: i.desk,
+		Desk:      i.desk,
 		TokenLife: c.TokenLife, SessionLife: c.SessionLife, IdleLife: c.IdleLife, AuthTime: c.AuthTime,
 		DefaultAudience: c.DefaultAudience, Scopes: c.Scopes,
 		Audiences: append(slices.Clone(c.Audiences), session.Audience{Name: c.URL, Claims: []string{}}),

@@ -90,6 +90,8 @@ type Desk struct {
 	reporters *reporters
 	counts    counts
 	judged    judged // forged tokens that this node has dealt with
+	crowd     crowd  // and how many there were beyond those in the store
+	proved    proved
 	probes    probes
 
 	stepDue, alarmDue chan struct{} // capacity 1: look for a step to take, for an alarm to send
@@ -106,13 +108,20 @@ func Open(ctx context.Context, cfg Config) (*Desk, error) {
 		return nil, err
 	}
 	d := &Desk{
-		cfg: cfg, node: rand.Text(), reporters: newReporters(cfg.Now),
+		cfg: cfg, node: rand.Text(), reporters: newReporters(cfg.Now), proved: newProved(),
 		stepDue: make(chan struct{}, 1), alarmDue: make(chan struct{}, 1),
 	}
 	if cfg.Answer == Off {
 		return d, nil
 	}
 	return d, d.keepProbes(ctx)
+}
+
+func ignore(one, err error) error {
+	if errors.Is(err, one) {
+		return nil
+	}
+	return err
 }
 
 // Answer returns what the desk does about a forged token.
@@ -128,6 +137,7 @@ func (d *Desk) Run(ctx context.Context) {
 	}
 	var all sync.WaitGroup
 	all.Go(func() { d.every(ctx, nil, "the notary's probe", d.probeOnce) })
+	all.Go(func() { d.every(ctx, nil, "the count of forged tokens", d.settleCrowd) })
 	if d.cfg.Answer == Automatic {
 		all.Go(func() { d.every(ctx, d.stepDue, "the answer to a forgery", d.advance) })
 	}

@@ -65,20 +65,29 @@ func (d *Desk) Evidence(ctx context.Context, reporter, token string) (Verdict, e
 	return verdict, err
 }
 
-// Present judges an access token that came to the issuer itself and that it refuses.
-// Nobody's bounds apply: whoever calls has seen a valid signature.
-func (d *Desk) Present(ctx context.Context, token string) (Verdict, error) {
+// Present judges an access token that came to the issuer itself and was refused. It
+// takes its time even if whoever sent the token has gone. Nobody's bounds apply: a
+// token without a valid signature costs no more than it did there.
+func (d *Desk) Present(ctx context.Context, token string) {
 	if d.cfg.Answer == Off {
-		return "", ErrOff
+		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), presentLimit)
+	defer cancel()
 	verdict, _, err := d.judge(ctx, presented, token)
 	d.tally(verdict)
-	return verdict, err
+	if err != nil {
+		d.cfg.Log.Error("a refused access token could not be judged", "err", err)
+	}
 }
 
-// presented stands for the issuer's own endpoints among reporters. No client has a
-// slash in its name.
-const presented = "issuer/endpoint"
+const (
+	presentLimit = 5 * time.Second
+
+	// presented stands for the issuer's own endpoints among reporters. No client has
+	// a slash in its name.
+	presented = "issuer/endpoint"
+)
 
 func (d *Desk) tally(v Verdict) {
 	switch v {
@@ -119,7 +128,7 @@ func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, ju
 		f.verdict = Forged
 	}
 	f.level0 = d.level0(key, token)
-	v, err = d.found(ctx, f, info)
+	v, err = d.found(ctx, f)
 	return v, false, err
 }
 

@@ -15,11 +15,12 @@ const maxTries = 8
 
 // found deals with a token that was forged. When it returns Forged or Canary, the
 // token is in the store or counted.
-func (d *Desk) found(ctx context.Context, f *finding, info keyring.Info) (Verdict, error) {
+func (d *Desk) found(ctx context.Context, f *finding) (Verdict, error) {
 	if d.judged.has(f.mark()) {
 		return f.verdict, nil
 	}
-	if f.verdict == Forged {
+	counts := d.crowd.counts(f.keyID, d.cfg.Now()) && !d.doubts()
+	if f.verdict == Forged && !counts {
 		switch err := d.trust(ctx, f.keyID); {
 		case errors.Is(err, errDoubt):
 			return Unknown, nil
@@ -30,7 +31,9 @@ func (d *Desk) found(ctx context.Context, f *finding, info keyring.Info) (Verdic
 	if !d.judged.add(f.mark()) { // another request was faster
 		return f.verdict, nil
 	}
-	if err := d.begin(ctx, f, info); err != nil {
+	if counts {
+		d.crowd.add(f.keyID)
+	} else if err := d.begin(ctx, f); err != nil {
 		d.judged.remove(f.mark())
 		return "", err
 	}
@@ -44,15 +47,20 @@ func (d *Desk) found(ctx context.Context, f *finding, info keyring.Info) (Verdic
 
 // begin takes the first step of the answer, all of it in one transaction: entries for
 // token and key, the incident, the audit trail and the alarms.
-func (d *Desk) begin(ctx context.Context, f *finding, info keyring.Info) error {
-	return d.transact(ctx, func(tx *store.Tx) (*step, error) {
-		o := &opening{desk: d, tx: tx, finding: f, step: new(step)}
+func (d *Desk) begin(ctx context.Context, f *finding) error {
+	var o *opening
+	err := d.transact(ctx, func(tx *store.Tx) (*step, error) {
+		o = &opening{desk: d, tx: tx, finding: f, step: new(step)}
 		err := o.read()
 		if err == nil && !o.known {
 			err = o.write()
 		}
 		return o.step, err
 	})
+	if err == nil && o.known && len(o.listed) >= store.MaxForgeries {
+		d.crowd.full(f.keyID, d.cfg.Now().Add(rhythm))
+	}
+	return err
 }
 
 // transact runs fn in an Update, again as long as other nodes are faster, and says
@@ -137,9 +145,11 @@ func (o *opening) quarantines() bool {
 	return true
 }
 
-// enters reports whether the token gets an entry of its own.
+// enters reports whether the token gets an entry of its own. One that was given the
+// jti of a genuine token does not: the entry would hit that one, and the quarantine
+// of the key refuses this one as well.
 func (o *opening) enters() bool {
-	if !o.answers() || o.tokenID == "" || len(o.listed) >= store.MaxForgeries {
+	if !o.answers() || o.tokenID == "" || len(o.listed) >= store.MaxForgeries || o.desk.proved.has(o.tokenID) {
 		return false
 	}
 	for i := range o.listed {

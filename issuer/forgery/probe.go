@@ -58,10 +58,7 @@ func (d *Desk) probeOnce(ctx context.Context) error {
 		err = d.learn(ctx, learnEvery)
 	}
 	if err == nil {
-		d.probes.mu.Lock()
-		kept := d.probes.kept
-		d.probes.mu.Unlock()
-		err = d.agree(ctx, d.probeKeys(), kept)
+		err = d.agree(ctx, d.probeKeys(), d.keptProbes())
 	}
 	switch {
 	case errors.Is(err, errDoubt):
@@ -76,26 +73,40 @@ func (d *Desk) probeOnce(ctx context.Context) error {
 }
 
 // trust reports whether a wrong tag under a key proves a forgery: nil, [errDoubt], or
-// the error of a notary or store that did not answer. Everything is asked anew.
+// the error of a notary or store that did not answer. Everything is asked anew, unless
+// there is doubt already.
 func (d *Desk) trust(ctx context.Context, kid string) error {
+	if d.doubts() {
+		return errDoubt
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
 	if err := d.learn(ctx, 0); err != nil {
 		return err
 	}
-	d.probes.mu.Lock()
-	kept, doubt := d.probes.kept, d.probes.doubt.State == store.IncidentMisconfigured
-	d.probes.mu.Unlock()
-	if doubt {
+	if d.doubts() {
 		return errDoubt
 	}
-	err := d.agree(ctx, []string{ProbeKeyID, kid}, kept)
+	err := d.agree(ctx, []string{ProbeKeyID, kid}, d.keptProbes())
 	if errors.Is(err, errDoubt) {
 		if err := d.misconfigured(ctx); err != nil {
 			return err
 		}
 	}
 	return err
+}
+
+// doubts reports whether the notaries disagreed lately, as far as this node has heard.
+func (d *Desk) doubts() bool {
+	d.probes.mu.Lock()
+	defer d.probes.mu.Unlock()
+	return d.probes.doubt.State == store.IncidentMisconfigured
+}
+
+func (d *Desk) keptProbes() []notary.Record {
+	d.probes.mu.Lock()
+	defer d.probes.mu.Unlock()
+	return d.probes.kept
 }
 
 // agree lets each notary tag for each of kids, and check what each of them made and
@@ -212,10 +223,7 @@ func (d *Desk) learn(ctx context.Context, within time.Duration) error {
 			return err
 		}
 		doubt, err = tx.Incident(ProbeKeyID)
-		if errors.Is(err, store.ErrNotFound) {
-			err = nil
-		}
-		return err
+		return ignore(store.ErrNotFound, err)
 	})
 	if err != nil {
 		return err
@@ -263,10 +271,7 @@ func (d *Desk) misconfigured(ctx context.Context) error {
 // recover says that the notaries agree again, once every token is gone that was made
 // while they did not.
 func (d *Desk) recover(ctx context.Context) error {
-	d.probes.mu.Lock()
-	doubt := d.probes.doubt
-	d.probes.mu.Unlock()
-	if doubt.State != store.IncidentMisconfigured {
+	if !d.doubts() {
 		return nil
 	}
 	return d.aboutNotary(ctx, func(tx *store.Tx, in *store.Incident, now time.Time) (*step, error) {
@@ -289,7 +294,7 @@ func (d *Desk) aboutNotary(ctx context.Context, fn func(*store.Tx, *store.Incide
 			return nil, err
 		}
 		in, err := tx.Incident(ProbeKeyID)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
+		if err := ignore(store.ErrNotFound, err); err != nil {
 			return nil, err
 		}
 		return fn(tx, &in, now)

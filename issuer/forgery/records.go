@@ -42,6 +42,7 @@ func (d *Desk) Records(ctx context.Context, reporter string, records []notary.Re
 		switch {
 		case ok:
 			d.counts.right.Add(1)
+			d.proved.add(&ours[i])
 		case len(seen.Wrong) < MaxWrong:
 			seen.Wrong = append(seen.Wrong, places[i])
 		default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
@@ -51,6 +52,7 @@ func (s *Server) genuine(ctx context.Context, token string) (*jwt.Token[Access],
 		InsecureSkipAudience: true,
 	}, s.cfg.Keys.Public(), token)
 	if err != nil {
+		s.show(ctx, token, err)
 		return nil, err
 	}
 	right, err := s.tagged(ctx, tok.Key().KeyID(), token)
@@ -59,13 +61,24 @@ func (s *Server) genuine(ctx context.Context, token string) (*jwt.Token[Access],
 	}
 	if !right {
 		s.counts.forged.Add(1)
-		s.cfg.Log.Error("a forged access token was presented", "kid", tok.Key().KeyID(), "jti", tok.ID())
+		s.show(ctx, token, ErrForged)
 		return nil, ErrForged
 	}
 	if tok.Claims().RSQ == 0 {
 		return nil, errNoRSQ
 	}
 	return tok, nil
+}
+
+// show takes a refused token to the desk, unless it is clear why an honest client has
+// it, or its signature was found wrong: what is left may be of a key that is not
+// published, such as a canary, or signed by ours and nothing that we sign.
+func (s *Server) show(ctx context.Context, token string, reason error) {
+	_, expired := errors.AsType[*jwt.ExpiredError](reason)
+	if s.cfg.Desk == nil || expired || errors.Is(reason, jwk.ErrSignature) || errors.Is(reason, jwk.ErrAlgorithm) {
+		return
+	}
+	s.cfg.Desk.Present(ctx, token)
 }
 
 // tagged asks the auditor whether the notary made the token's tag.

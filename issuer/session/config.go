@@ -47,6 +47,12 @@ type Passwords interface {
 	Hash(ctx context.Context, password string) (string, error)
 }
 
+// A Desk judges refused access tokens: somebody else may have the signing key. It
+// answers to nobody, and must be safe for concurrent use.
+type Desk interface {
+	Present(ctx context.Context, token string)
+}
+
 // An Audience is a service, or a group of services, that tokens are made for.
 type Audience struct {
 	Name   string
@@ -62,12 +68,14 @@ type Config struct {
 	Tagger    notary.Tagger
 	Auditor   notary.Checker
 	Passwords Passwords
+	Desk      Desk // is shown access tokens that were refused; default none
 
 	Algorithm   jwk.Algorithm // of access tokens; default the keyring's
 	TokenLife   time.Duration // default 15 min
 	SessionLife time.Duration // from sign-in to the end, whatever happens; default 30 days
 	IdleLife    time.Duration // from the last refresh to the end; default 7 days
 	AuthTime    bool          // put auth_time into access tokens
+	Witness     bool          // put the notary's witness into them; Tagger is then a [notary.Witnesser]
 
 	DefaultAudience string     // for requests that name none; default "api"
 	Audiences       []Audience // further ones that may be asked for
@@ -87,6 +95,9 @@ type Config struct {
 func (c *Config) complete() error {
 	if c.Issuer == "" || c.Store == nil || c.Keys == nil || c.Tagger == nil || c.Auditor == nil || c.Passwords == nil {
 		return errors.New("session: Issuer, Store, Keys, Tagger, Auditor and Passwords are required")
+	}
+	if _, ok := c.Tagger.(notary.Witnesser); c.Witness && !ok {
+		return errors.New("session: Witness needs a Tagger that is a notary.Witnesser")
 	}
 	if c.TokenLife < 0 || c.SessionLife < 0 || c.IdleLife < 0 {
 		return errors.New("session: a life is negative")

@@ -1,0 +1,116 @@
+package forgery
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/store"
+)
+
+// An Incident tells what was done about one key that somebody else signs with, or
+// about notaries that disagree. Times are zero for what has not happened.
+type Incident struct {
+	KeyID string              `json:"kid"` // or [ProbeKeyID]
+	State store.IncidentState `json:"state"`
+	Drill bool                `json:"drill,omitzero"`
+
+	TokenID  string `json:"jti,omitzero"`      // of the first forged token
+	Level0   string `json:"level0,omitzero"`   // "passes", or why a verifier refuses that token without an auditor
+	Reporter string `json:"reporter,omitzero"` // who was the first to show one
+
+	Tokens  uint64 `json:"tokens"`  // distinct forged tokens
+	Entries uint64 `json:"entries"` // of them with an entry in the revocation log, at most [store.MaxForgeries]
+
+	Found       time.Time `json:"found"`
+	Seen        time.Time `json:"seen"` // the newest forged token
+	Alarmed     time.Time `json:"alarmed,omitzero"`
+	Quarantined time.Time `json:"quarantined,omitzero"`
+	Switched    time.Time `json:"switched,omitzero"`
+	Drained     time.Time `json:"drained,omitzero"` // no session had its newest token under the key
+	Killed      time.Time `json:"killed,omitzero"`
+	Closed      time.Time `json:"closed,omitzero"`
+
+	QuarantineSeq uint64 `json:"quarantine_seq,omitzero"`
+	KillSeq       uint64 `json:"kill_seq,omitzero"`
+	Successor     string `json:"successor,omitzero"` // kid of the key that signs instead
+	Held          bool   `json:"held,omitzero"`      // another key was given up within a day: a person has to kill this one
+	Automatic     bool   `json:"automatic,omitzero"` // the issuer killed the key, and nobody else
+	WebhookError  string `json:"webhook_error,omitzero"`
+
+	Forgeries []ForgedToken `json:"forgeries,omitempty"` // the first ones; only of a single incident
+}
+
+// A ForgedToken is one that was among the first of its key.
+type ForgedToken struct {
+	TokenID string    `json:"jti,omitzero"`
+	Hash    string    `json:"hash"`         // SHA-256 of header and payload as they are signed, hex
+	Seq     uint64    `json:"seq,omitzero"` // of its entry in the revocation log
+	At      time.Time `json:"at"`
+}
+
+func incidentOf(in *store.Incident) Incident {
+	return Incident{
+		KeyID: in.KeyID, State: in.State, Drill: in.Drill, TokenID: in.TokenID, Level0: in.Level0, Reporter: in.Reporter,
+		Tokens: in.Tokens, Entries: in.Entries, Found: in.Found, Seen: in.Seen, Alarmed: in.Alarmed,
+		Quarantined: in.Quarantined, Switched: in.Switched, Drained: in.Drained, Killed: in.Killed, Closed: in.Closed,
+		QuarantineSeq: in.QuarantineSeq, KillSeq: in.KillSeq, Successor: in.Successor, Held: in.Held, Automatic: in.Automatic,
+	}
+}
+
+// Incident returns the incident of a key with its first forged tokens, or
+// [store.ErrNotFound].
+func (d *Desk) Incident(ctx context.Context, kid string) (out Incident, err error) {
+	err = d.cfg.Store.View(ctx, func(tx *store.Tx) error {
+		in, err := tx.Incident(kid)
+		if err != nil {
+			return err
+		}
+		out = incidentOf(&in)
+		if out.WebhookError, err = tx.AlarmTrouble(kid); err != nil {
+			return err
+		}
+		list, err := tx.Forgeries(kid)
+		for _, f := range list {
+			out.Forgeries = append(out.Forgeries, ForgedToken{TokenID: f.TokenID, Hash: hex.EncodeToString(f.Hash[:]), Seq: f.Seq, At: f.At})
+		}
+		return err
+	})
+	return out, err
+}
+
+// Incidents returns all incidents, the newest first.
+func (d *Desk) Incidents(ctx context.Context) (list []Incident, err error) {
+	err = d.cfg.Store.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Incidents()
+		list = make([]Incident, len(rows))
+		for i := range rows {
+			list[i] = incidentOf(&rows[i])
+		}
+		return err
+	})
+	return list, err
+}
+
+// Close says that an incident is over, on behalf of actor: its answer goes no
+// further, and what was done stays. Another forged token begins it anew.
+func (d *Desk) Close(ctx context.Context, kid, actor string) error {
+	return d.transact(ctx, func(tx *store.Tx) (*step, error) {
+		in, s, err := d.read(tx, kid)
+		if err != nil || over(in.State) {
+			return s, err
+		}
+		s.actor, in.State, in.Closed = actor, store.IncidentClosed, s.at
+		s.alarm(KindClosed, "")
+		s.incident = *in
+		return s, tx.UpdateIncident(*in)
+	})
+}
+
+// Settle ends the incident of a key, if it has one, after actor has killed the key.
+func (d *Desk) Settle(ctx context.Context, kid, actor string) error {
+	return ignore(store.ErrNotFound, d.settle(ctx, kid, actor))
+}
+
+// HasWebhook reports whether anybody takes the alarms.
+func (d *Desk) HasWebhook() bool { return d.cfg.Webhook != nil }
