@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,6 +27,8 @@ type Minter struct {
 	life     time.Duration
 	authTime bool
 	tagger   notary.Tagger
+	witness  notary.Witnesser    // nil: tokens have no witness
+	absent   atomic.Bool         // the notary did not answer the last time
 	claims   map[string][]string // by audience: the users' own claims it receives; an absent one receives all
 	log      *slog.Logger
 }
@@ -34,6 +37,9 @@ func newMinter(cfg *Config) *Minter {
 	m := &Minter{
 		issuer: cfg.Issuer, life: cfg.TokenLife, authTime: cfg.AuthTime,
 		tagger: cfg.Tagger, claims: make(map[string][]string), log: cfg.Log,
+	}
+	if cfg.Witness {
+		m.witness = cfg.Tagger.(notary.Witnesser) // Config.complete looked
 	}
 	for _, a := range cfg.Audiences {
 		if a.Claims != nil {
@@ -71,7 +77,28 @@ type AccessToken struct {
 
 var errSessionOver = errors.New("session: no time is left for an access token")
 
-// Mint makes an access token for a session with the given scope.
+// Ready reports whether the notary that did not answer the last time does so by
+// now: [notary.ErrUnavailable] says that no token can be made. Whoever is about to
+// change something for the sake of a token asks first.
+func (m *Minter) Ready(ctx context.Context) error {
+	if !m.absent.Load() {
+		return nil
+	}
+	_, err := m.tagger.Tag(ctx, readyKey, notary.Digest{})
+	return m.heard(err)
+}
+
+// readyKey is a kid that no key has.
+const readyKey = "counterfoil/ready"
+
+// heard remembers whether the notary answered.
+func (m *Minter) heard(err error) error {
+	m.absent.Store(errors.Is(err, notary.ErrUnavailable))
+	return err
+}
+
+// Mint makes an access token for a session with the given scope. Without the
+// notary it makes none: the error is then [notary.ErrUnavailable].
 //
 // standing is the one statement that said yes: its head becomes rsq and its time
 // iat, and it holds the user and the state of signer's key. A revocation that
@@ -87,11 +114,7 @@ func (m *Minter) Mint(ctx context.Context, signer *jws.Signer, standing *store.S
 		return nil, fmt.Errorf("session: claims of user %s: %w", sess.UserID, err)
 	}
 	object[0] = ',' // what follows the jti
-	jti, err := m.tagger.Tag(ctx, signer.Key().KeyID(), notary.Sum(signer.Header(), object))
-	if err != nil {
-		return nil, err
-	}
-	token, err := signer.Sign(notary.Join(jti, object))
+	token, err := m.sign(ctx, signer, object)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +125,28 @@ func (m *Minter) Mint(ctx context.Context, signer *jws.Signer, standing *store.S
 		Token: token, Expires: time.Unix(claims.Expiry, 0),
 		Life: time.Duration(claims.Expiry-claims.IssuedAt) * time.Second,
 	}, nil
+}
+
+// sign has the payload tagged, and the header witnessed if that is wanted, and
+// signs them. rest is the payload after the jti.
+func (m *Minter) sign(ctx context.Context, signer *jws.Signer, rest []byte) (string, error) {
+	kid := signer.Key().KeyID()
+	if m.witness == nil {
+		jti, err := m.tagger.Tag(ctx, kid, notary.Sum(signer.Header(), rest))
+		if m.heard(err) != nil {
+			return "", err
+		}
+		return signer.SignContext(ctx, notary.Join(jti, rest))
+	}
+	jti, witness, err := m.witness.TagWitness(ctx, kid, signer.Header(), rest)
+	if m.heard(err) != nil {
+		return "", err
+	}
+	witnessed, err := signer.With(notary.WitnessHeader, witness)
+	if err != nil {
+		return "", err
+	}
+	return witnessed.SignContext(ctx, notary.Join(jti, rest))
 }
 
 func (m *Minter) payload(standing *store.Standing, sess *store.Session, scope string) (*accessClaims, error) {

@@ -129,8 +129,14 @@ const signerAttempts = 3
 // decide runs fn in an Update with the signer that fn is to check against the
 // store, and returns that signer. fn returns errKeyChanged or store.ErrConflict
 // to be run again on fresh rows.
+//
+// Nothing is changed while no token could be made: a session's next refresh token
+// would wait for an answer that does not come, and be taken for stolen after that.
 func (s *Server) decide(ctx context.Context, fn func(tx *store.Tx, kid string) error) (*jws.Signer, error) {
-	var err error
+	err := s.minter.Ready(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for range signerAttempts {
 		var signer *jws.Signer
 		if signer, err = s.cfg.Keys.Signer(s.cfg.Algorithm); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuer/web"
+	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
 )
 
@@ -122,6 +123,9 @@ func (s *Server) signIn(r *http.Request, c *credentials) (*issued, error) {
 	if !known {
 		name = c.Username // nobody is called that; limited like any other
 	}
+	if err := s.minter.Ready(r.Context()); err != nil {
+		return nil, err // before an attempt is counted and a password hashed
+	}
 	addr := serve.ClientAddr(r, s.cfg.TrustedProxies)
 	attempt, err := s.throttle.Take(name, addr)
 	if limit, ok := errors.AsType[*account.LimitedError](err); ok {
@@ -145,6 +149,8 @@ func (s *Server) signIn(r *http.Request, c *credentials) (*issued, error) {
 			Status: http.StatusServiceUnavailable, Code: oauth.TemporarilyUnavailable,
 			Description: "too many sign-ins at the moment", RetryAfter: busyRetry,
 		}
+	case errors.Is(err, notary.ErrUnavailable):
+		attempt.GiveBack()
 	}
 	return out, err
 }

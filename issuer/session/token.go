@@ -5,10 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -118,7 +120,30 @@ func (s *Server) renew(r *http.Request, token string, form map[string]string) (*
 	}
 	t.out.refreshLife = s.refreshLife(t.out.session, t.now.Now)
 	t.out.access, err = s.minter.Mint(r.Context(), signer, t.now, t.out.session, t.out.scope)
+	if errors.Is(err, notary.ErrUnavailable) {
+		t.keepOpen(r.Context())
+	}
 	return &t.out, err
+}
+
+// outageGrace is how long the token before gets the successor of a rotation whose
+// access token could not be made, instead of RefreshGrace.
+const outageGrace = time.Hour
+
+// keepOpen lets the client that is told to come back do so with the token that it
+// has. The notary went away between the commit and the tag; that it will be asked
+// again before the next rotation, [Server.decide] sees to.
+func (t *renewal) keepOpen(ctx context.Context) {
+	row, next := t.out.session, t.out.refresh
+	err := t.s.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		return tx.RotateSession(store.Rotation{
+			ID: row.ID, From: next.Counter, FromEpoch: next.Epoch, To: next.Counter, Epoch: next.Epoch,
+			SecretHash: next.SecretHash(), Holder: t.holder, At: t.now.Now.Add(outageGrace),
+		})
+	})
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		t.s.cfg.Log.Warn("a session may end at its next renewal", "sid", row.ID, "err", err)
+	}
 }
 
 // A renewal is one refresh token on its way through the store. decide may run
