@@ -1,0 +1,39 @@
+package forgery
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
+
+// What Run does, a round at a time, so that a test is the only clock.
+
+// ProbeRound is one self-test.
+func (d *Desk) ProbeRound(ctx context.Context) error { return d.probeOnce(ctx) }
+
+// AnswerRound takes the steps that are due.
+func (d *Desk) AnswerRound(ctx context.Context) error { return d.advance(ctx) }
+
+// CountRound writes down what was counted in memory.
+func (d *Desk) CountRound(ctx context.Context) error { return d.settleCrowd(ctx) }
+
+// AlarmRound makes the attempts at the webhook that are due.
+func (d *Desk) AlarmRound(ctx context.Context) error { return d.deliver(ctx) }
+
+// Found is Evidence behind the check of signature and tag, for the n-th of many
+// forged tokens.
+func (d *Desk) Found(ctx context.Context, kid string, n uint64) (Verdict, error) {
+	hash := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(kid), n))
+	return d.found(ctx, &finding{verdict: Forged, keyID: kid, hash: hash, reporter: "test"})
+}
+
+// Times that tests wait for.
+const (
+	Grace     = grace
+	AfterLife = afterLife
+	KillEvery = killEvery
+)
+
+// Life is how long the notaries must have agreed.
+func (d *Desk) Life() time.Duration { return d.life() }
