@@ -53,7 +53,7 @@ type Config struct {
 	NextKEK      *jwk.Key         // the one that KEK is about to be changed for, see [Reseal]; default: none
 	Maker        KeyMaker         // of signing keys that live in a token; default: they are made in memory and sealed
 	Notary       notary.Releaser  // a notary in a process of its own, to which standbys are sealed; default: none
-	WitnessKeys  *jwk.Set         // of the notary, for the trust statement; default: none
+	WitnessKeys  *jwk.Set         // of the notary, for the trust statement; default: those that are in it; none if empty
 	Algorithms   []jwk.Algorithm  // the first is the default one; default ES256
 	MaxTokenLife time.Duration    // longest life of a token that a verifier takes; default 1 h
 	JWKSMaxAge   time.Duration    // how long a published key set may be cached; default 5 min

@@ -19,22 +19,32 @@ type draft struct {
 	release *jwk.Key // the notary's public key that it is to be sealed to; nil: none
 }
 
-// draft makes a key for alg.
+// draft makes a standby for alg.
 func (k *Keyring) draft(ctx context.Context, alg jwk.Algorithm) (draft, error) {
+	if k.cfg.Maker != nil { // the token keeps it from a thief as well as a notary does
+		return k.pair(ctx, alg)
+	}
+	release, err := k.releaseKey(ctx)
+	if err != nil {
+		return draft{}, err
+	}
+	d, err := k.pair(ctx, alg)
+	d.release = release
+	return d, err
+}
+
+// pair makes a key for alg.
+func (k *Keyring) pair(ctx context.Context, alg jwk.Algorithm) (d draft, err error) {
 	p := params(alg, newKeyID())
 	if k.cfg.Maker == nil {
-		release, err := k.releaseKey(ctx)
-		if err != nil {
-			return draft{}, err
-		}
-		key, err := jwk.Generate(p)
-		return draft{key: key, release: release}, err
+		d.key, err = jwk.Generate(p)
+		return d, err
 	}
-	key, name, err := k.cfg.Maker.MakeKey(ctx, p)
-	if err == nil && !inToken(name) {
+	d.key, d.name, err = k.cfg.Maker.MakeKey(ctx, p)
+	if err == nil && !inToken(d.name) {
 		err = errors.New("keyring: a key in a token has a name that begins with pkcs11:")
 	}
-	return draft{key: key, name: name}, err
+	return d, err
 }
 
 // releaseKey asks the notary for the key to seal standbys to, anew each time: it can

@@ -206,8 +206,9 @@ const killPatience = 2 * time.Second
 
 // Kill ends a key at once: it is withdrawn, an absolute entry for it goes into the
 // revocation log, and if it was the one that signs, a standby takes over without
-// waiting. All of that is one transaction. It returns the entry. Killing a key again
-// makes another entry and changes nothing else.
+// waiting, or a new key when no standby can be opened. All of that is one
+// transaction. It returns the entry. Killing a key again makes another entry and
+// changes nothing else.
 func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.LogRecord, err error) {
 	info, ok := k.info(kid)
 	if !ok {
@@ -220,11 +221,15 @@ func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.Log
 	}
 	at := place{info.Use, info.Algorithm}
 	err = k.again(ctx, func() error {
-		next := k.atOnce(ctx, at, kid)
-		return k.change(ctx, actor, func(c *change) (err error) {
-			record, err = c.kill(kid, next)
+		after := k.heir(ctx, at, kid)
+		err := k.change(ctx, actor, func(c *change) (err error) {
+			record, err = c.kill(kid, &after)
 			return err
 		})
+		if after.spare != nil && (err != nil || !after.taken) {
+			k.discard(ctx, []draft{*after.spare})
+		}
+		return err
 	})
 	if err == nil && at.use == UseAccess {
 		k.refill(ctx, at)
@@ -232,23 +237,35 @@ func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.Log
 	return record, err
 }
 
-// atOnce opens the standby that follows a key which is about to be killed. It
-// returns nil when there is none, or none that opens in time.
-func (k *Keyring) atOnce(ctx context.Context, at place, kid string) *candidate {
+// An heir is what signs after a key that is killed: a standby that was opened, or a
+// new key that nobody has seen yet. Both may be missing.
+type heir struct {
+	next  *candidate
+	spare *draft
+	taken bool // the new key signs
+}
+
+// heir opens the standby that follows a key which is about to be killed.
+func (k *Keyring) heir(ctx context.Context, at place, kid string) (h heir) {
 	if info, _ := k.info(kid); info.State != Active {
-		return nil
+		return h
 	}
 	ctx, cancel := context.WithTimeout(ctx, killPatience)
 	defer cancel()
-	next, err := k.candidate(ctx, at, "")
-	if err != nil && at.use == UseAccess {
-		k.cfg.Log.Error("no standby could be opened for a key that is killed", "kid", kid, "err", err)
+	var err error
+	if h.next, err = k.candidate(ctx, at, ""); err == nil || at.use != UseAccess {
+		return h
 	}
-	return next
+	spare, spareErr := k.pair(ctx, at.alg)
+	if spareErr == nil {
+		h.spare = &spare
+	}
+	k.cfg.Log.Error("no standby could be opened for a key that is killed", "kid", kid, "err", errors.Join(err, spareErr))
+	return h
 }
 
 // kill appends to the log first: the store then runs it last in its batch.
-func (c *change) kill(kid string, next *candidate) (store.LogRecord, error) {
+func (c *change) kill(kid string, after *heir) (store.LogRecord, error) {
 	k := c.k
 	record, err := c.tx.Revoke(store.Revocation{Value: kid, Entry: revocation.Entry{
 		Kind: revocation.Key, Flags: revocation.Absolute,
@@ -257,7 +274,7 @@ func (c *change) kill(kid string, next *candidate) (store.LogRecord, error) {
 	if err != nil {
 		return record, err
 	}
-	return record, c.withdraw(kid, record.Seq, next)
+	return record, c.withdraw(kid, record.Seq, after)
 }
 
 // Withdraw does what [Keyring.Kill] does to the keys, for an entry that is in the
@@ -268,11 +285,11 @@ func (k *Keyring) Withdraw(tx *store.Tx, kid, actor string, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	return c.withdraw(kid, seq, nil)
+	return c.withdraw(kid, seq, &heir{})
 }
 
 // withdraw moves a key to killed and puts another one in its place.
-func (c *change) withdraw(kid string, seq uint64, next *candidate) error {
+func (c *change) withdraw(kid string, seq uint64, after *heir) error {
 	row := c.row(kid)
 	if row == nil {
 		return ErrUnknownKey
@@ -284,21 +301,35 @@ func (c *change) withdraw(kid string, seq uint64, next *candidate) error {
 		}
 	}
 	if was == Active {
-		if err := c.replace(placeOf(row), next); err != nil {
+		if err := c.replace(placeOf(row), after); err != nil {
 			return err
 		}
 	}
 	return c.note(audit.KeyKill, kid, fmt.Sprintf("seq=%d", seq))
 }
 
-// replace lets a standby sign in the place of a key that was killed: the one that
-// was opened, or the oldest that needs no notary. If there is none, the place stays
-// empty until [Keyring.Scheduled] finds one.
-func (c *change) replace(at place, next *candidate) error {
-	for _, row := range c.in(at, Standby) {
-		opened := next != nil && next.kid == row.KID && next.sealed == row.Sealed
-		if opened || next == nil && !held(row.Sealed) {
-			return c.start(row, next)
+// replace puts another key in the place of one that was killed: the standby that was
+// opened, or else a new key. A node that can do neither lets the oldest standby sign
+// that needs no notary, for others to open. If there is none, the place stays empty
+// until [Keyring.Scheduled] finds one.
+func (c *change) replace(at place, after *heir) error {
+	waiting := c.in(at, Standby)
+	after.taken = false
+	for _, row := range waiting {
+		if n := after.next; n != nil && n.kid == row.KID && n.sealed == row.Sealed {
+			return c.start(row, n)
+		}
+	}
+	if _, err := c.k.locker.find(c.kek); err == nil && after.spare != nil {
+		if err := c.add(at.use, *after.spare, jwk.Limits{}); err != nil {
+			return err
+		}
+		after.taken = true
+		return c.move(c.row(after.spare.key.KeyID()), Active)
+	}
+	for _, row := range waiting {
+		if !held(row.Sealed) {
+			return c.start(row, nil)
 		}
 	}
 	return nil
