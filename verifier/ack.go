@@ -14,8 +14,8 @@ import (
 
 const (
 	// ackEvery is how often a verifier says that it is still there when nothing
-	// moves.
-	ackEvery = 10 * time.Second
+	// moves. The issuer takes one that it has not heard for five seconds for gone.
+	ackEvery = 2 * time.Second
 	// ackCheck is how often it looks whether its key set has changed.
 	ackCheck = time.Second
 	// ackSpacing gathers what is applied in quick succession.

@@ -80,39 +80,60 @@ func (v *Verifier) readMetadata(ctx context.Context, client *http.Client) ([]byt
 }
 
 // adopt acts on metadata that were read from the issuer or, at the start, from
-// disk. That an issuer has no feed is believed only here. Once it had one, it
-// has one: nobody makes a verifier forget by leaving a line out.
+// disk. That an issuer has no feed is believed only here. Once it had one, or a
+// signed key set, it has one: nobody makes a verifier forget by leaving a line out.
 func (v *Verifier) adopt(ctx context.Context, body []byte) error {
 	m, err := oauth.ParseMetadata(body, v.cfg.Issuer)
 	if err != nil {
 		return err
 	}
-	if err := v.checkKeysURL(m.JWKSURI); err != nil {
+	var now found
+	if before := v.found.Load(); before != nil {
+		now = *before
+	}
+	if err := v.mayAdopt(m, now); err != nil {
 		return err
 	}
-	before := v.found.Load()
-	hadFeed := before != nil && before.feed != nil
-	if hadFeed && m.Feed == "" {
-		return errors.New("metadata no longer name the revocation feed that they named before")
-	}
-	if r := v.keys.remote.Load(); r == nil || r.Status().URL != m.JWKSURI {
-		if err := v.openKeys(m.JWKSURI); err != nil {
-			return fmt.Errorf("jwks_uri: %w", err)
-		}
-	}
-	if m.Feed != "" && !hadFeed {
-		f, err := newFeed(&v.cfg, m.Feed, &v.keys, v.state)
-		if err != nil {
+	begins := m.Feed != "" && now.feed == nil
+	if begins {
+		if now.feed, err = newFeed(&v.cfg, m.Feed, &v.keys, v.state); err != nil {
 			return err
 		}
-		v.found.Store(&found{feed: f})
+	}
+	now.signed = now.feed != nil && m.SignedJWKSURI != ""
+	place := keyPlace{url: m.JWKSURI}
+	if now.signed {
+		place = keyPlace{m.SignedJWKSURI, now.feed}
+	}
+	if err := v.follow(ctx, place); err != nil {
+		return fmt.Errorf("jwks_uri: %w", err)
+	}
+	v.found.Store(&now)
+	if f := now.feed; begins {
 		v.work.Go(func() { f.run(ctx) })
 		v.work.Go(func() { f.keep(ctx) })
 		v.work.Go(func() { f.reports.run(ctx) })
-	} else if before == nil {
-		v.found.Store(&found{})
 	}
 	return v.state.write(metadataFile, body)
+}
+
+// mayAdopt holds metadata against what those before them said.
+func (v *Verifier) mayAdopt(m *oauth.Metadata, before found) error {
+	if err := v.checkKeysURL(m.JWKSURI); err != nil {
+		return err
+	}
+	if m.SignedJWKSURI != "" {
+		if err := v.checkKeysURL(m.SignedJWKSURI); err != nil {
+			return err
+		}
+	}
+	switch {
+	case before.feed != nil && m.Feed == "":
+		return errors.New("metadata no longer name the revocation feed that they named before")
+	case before.signed && m.SignedJWKSURI == "":
+		return errors.New("metadata no longer name the signed key set that they named before")
+	}
+	return nil
 }
 
 // checkKeysURL keeps metadata from pointing at this machine, unless the issuer

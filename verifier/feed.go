@@ -32,7 +32,7 @@ const (
 	requestTimeout  = 5 * time.Second
 	snapshotTimeout = time.Minute // of a whole resync
 	maxManifest     = jws.MaxToken
-	maxKeyAnswer    = 64 << 10
+	maxKeyAnswer    = 128 << 10
 
 	// A session that ends is begun again after these pauses, doubling.
 	minPause = 100 * time.Millisecond
@@ -65,6 +65,8 @@ type feed struct {
 	answered atomic.Pointer[answer]    // the last word of the origin
 	ahead    ahead
 	counts   counts
+	keyed    chan struct{} // closed when it is known who signs the feed
+
 	canaries atomic.Pointer[jwk.Set] // public halves of keys that nobody signs with but a thief; nil if there are none
 
 	wanted  chan struct{} // somebody waits in next
@@ -80,6 +82,7 @@ type feed struct {
 	probes   []probe
 	delay    delay
 	evidence evidence
+	flock    canaryKeys
 	keySet   string    // the one that was last fetched for
 	keysAt   time.Time // and when
 	err      error     // of the last session or probe; nil when all is well
@@ -97,7 +100,7 @@ func newFeed(cfg *Config, base string, keys *keySource, state *stateDir) (*feed,
 	}
 	f := &feed{
 		cfg: cfg, log: cfg.Log, keys: keys, state: state,
-		wanted: make(chan struct{}, 1), applied: make(chan struct{}, 1),
+		wanted: make(chan struct{}, 1), applied: make(chan struct{}, 1), keyed: make(chan struct{}),
 	}
 	for i, base := range append([]string{base}, cfg.FeedURLs...) {
 		e, err := newEndpoint(cfg, base, i > 0)
@@ -187,6 +190,7 @@ func (f *feed) session(ctx context.Context) error {
 			return err
 		}
 	}
+	f.note(f.fetchCanaries(ctx))
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup

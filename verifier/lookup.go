@@ -73,6 +73,9 @@ func (f *feed) check(ctx context.Context, tok *checked, route Route) error {
 	if access.RSQ == nil {
 		return &jwt.ClaimError{Claim: "rsq", Reason: "is missing"}
 	}
+	if err := f.lookup.Load().lives(tok.Token); err != nil {
+		return err
+	}
 	rsq := *access.RSQ
 	if rsq > revocation.MaxSeq {
 		return &jwt.ClaimError{Claim: "rsq", Reason: "is out of range"}

@@ -103,7 +103,7 @@ func (f *feed) question(ctx context.Context, pull bool, stop context.CancelCause
 			return
 		}
 	}
-	f.note(nil)
+	f.note(f.fetchCanaries(ctx))
 }
 
 func (f *feed) mustRestart(m *revocation.Manifest) bool {
@@ -167,7 +167,9 @@ func (f *feed) observe(token string, sent, received time.Time, cached bool) (*re
 		return m, err // a fork is to be loaded too
 	}
 	f.measure(m, sent, received, cached)
-	f.compareKeys(m.KeySet)
+	f.nameCanaries(m.Canaries)
+	f.keys.require(m.KeySetVersion)
+	f.compareKeys(m)
 	return m, nil
 }
 
@@ -175,8 +177,9 @@ func (f *feed) observe(token string, sent, received time.Time, cached bool) (*re
 // the one held, so that a new key is known before its first token comes. A set
 // that still is another afterwards is fetched again at the pace of unknown kids:
 // a cache on the way may be behind. Callers hold f.mu.
-func (f *feed) compareKeys(named string) {
-	if named == "" || named == f.keys.digest() {
+func (f *feed) compareKeys(m *revocation.Manifest) {
+	named := m.KeySet
+	if named == "" || named == f.keys.digest() || f.keys.ahead(m.KeySetVersion) {
 		return
 	}
 	if named == f.keySet && time.Since(f.keysAt) < jwks.Cooldown {

@@ -22,11 +22,12 @@ import (
 
 // Files of the state, in a folder for each issuer.
 const (
-	metadataFile = "metadata.json"
-	keysFile     = "keys.json"
-	feedFile     = "feed.json" // holds handle keys: secret
-	evidenceFile = "evidence.json"
-	tableFile    = "table"
+	metadataFile   = "metadata.json"
+	keysFile       = "keys.json"
+	signedKeysFile = "keys.jwt.json"
+	feedFile       = "feed.json" // holds handle keys: secret
+	evidenceFile   = "evidence.json"
+	tableFile      = "table"
 
 	maxFeedFile = 1 << 20
 )
@@ -94,6 +95,8 @@ type savedFeed struct {
 	HandleKeys []handleSecret `json:"handle_keys"`
 	FreshAt    int64          `json:"fresh_at"` // Unix milliseconds
 	AsOf       int64          `json:"as_of"`    // the same, of the newest manifest
+	KeySetVer  uint64         `json:"key_set_ver,omitzero"`
+	Canaries   string         `json:"canaries,omitzero"` // a JWK Set as it came
 }
 
 // restore starts from what is on disk. The table is then never better than
@@ -157,6 +160,12 @@ func (f *feed) readSaved() (*savedFeed, error) {
 		}
 	}
 	f.anchor = a
+	f.nowKeyed()
+	f.keys.require(s.KeySetVer)
+	if s.Canaries != "" {
+		f.flock.named = nameOf(jsontext.Value(s.Canaries))
+		return &s, f.takeCanaries(jsontext.Value(s.Canaries))
+	}
 	return &s, nil
 }
 
@@ -229,7 +238,10 @@ func (f *feed) toSave() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := savedFeed{Issuer: f.cfg.Issuer, Root: root, Statements: f.anchor.statements}
+	s := savedFeed{
+		Issuer: f.cfg.Issuer, Root: root, Statements: f.anchor.statements,
+		KeySetVer: f.keys.floor.Load(), Canaries: string(f.flock.text),
+	}
 	for _, id := range f.anchor.HandleKeyIDs() {
 		if secret, ok := f.anchor.secrets[id]; ok {
 			s.HandleKeys = append(s.HandleKeys, handleSecret{id, wire.Encode(secret)})

@@ -51,7 +51,7 @@ func (v *Verifier) Status() Status {
 	v.mu.Lock()
 	s.LastError = v.problem
 	v.mu.Unlock()
-	if r := v.keys.remote.Load(); r != nil {
+	if r := v.keys.remote.Load(); r != nil { // also one that is not believed
 		s.Keys = r.Status()
 	} else if v.cfg.Keys != nil {
 		s.Keys.Keys = v.cfg.Keys.Len()

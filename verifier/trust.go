@@ -130,6 +130,7 @@ func (a *anchor) vouches(id string) error {
 // trusted follows a change of trust: retention, handle keys and what checks look
 // at. Callers hold f.mu.
 func (f *feed) trusted() error {
+	f.nowKeyed()
 	f.table.SetRetention(f.anchor.Retention())
 	if _, complete := f.anchor.handleKeys(); !complete {
 		return errNotKeyed
@@ -144,6 +145,7 @@ type keyAnswer struct {
 	Key        string         `json:"key"`
 	Root       jsontext.Value `json:"root"`
 	HandleKeys []handleSecret `json:"handle_keys"`
+	Canaries   jsontext.Value `json:"canaries"`
 }
 
 type handleSecret struct {
@@ -153,27 +155,35 @@ type handleSecret struct {
 
 // fetchKeys gets root and handle keys with the credential.
 func (f *feed) fetchKeys(ctx context.Context) error {
+	answer, root, err := f.askForKeys(ctx)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.learn(root, append(answer.HandleKeys, handleSecret{answer.KFID, answer.Key}))
+}
+
+// askForKeys shows the credential and reads what it is answered.
+func (f *feed) askForKeys(ctx context.Context) (answer keyAnswer, root *jwk.Key, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	body, err := f.requestKeys(ctx)
 	var status *fetch.StatusError
 	switch {
 	case errors.As(err, &status) && (status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden):
-		return errCredential
+		return answer, nil, errCredential
 	case err != nil:
-		return fmt.Errorf("feed key: %w", err)
+		return answer, nil, fmt.Errorf("feed key: %w", err)
 	}
-	var answer keyAnswer
 	if err := wire.Unmarshal(body, &answer); err != nil {
-		return fmt.Errorf("feed key: %w", err)
+		return answer, nil, fmt.Errorf("feed key: %w", err)
 	}
-	root, err := jwk.Parse(answer.Root)
+	root, err = jwk.Parse(answer.Root)
 	if err != nil || root.IsPrivate() {
-		return errors.New("feed key: the root key is not a public JWK")
+		return answer, nil, errors.New("feed key: the root key is not a public JWK")
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.learn(root, append(answer.HandleKeys, handleSecret{answer.KFID, answer.Key}))
+	return answer, root, nil
 }
 
 func (f *feed) requestKeys(ctx context.Context) ([]byte, error) {

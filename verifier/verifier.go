@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/counterfoil/counterfoil/jose/jwk"
-	"github.com/counterfoil/counterfoil/jose/jwks"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 )
 
@@ -24,6 +22,8 @@ type Verifier struct {
 	cached  atomic.Uint64 // tokens found in it
 
 	found atomic.Pointer[found] // nil until discovery has succeeded once
+	place keyPlace              // where the keys are; adopt's own
+	leave context.CancelFunc    // gives up going there; adopt's own
 
 	mu      sync.Mutex
 	problem error // of the last discovery; nil when it succeeded
@@ -34,61 +34,8 @@ type Verifier struct {
 
 // found is what discovery has found.
 type found struct {
-	feed *feed // nil if the issuer has none
-}
-
-// keySource is where the Verifier's keys are: one of the two.
-type keySource struct {
-	fixed  *jwk.Set
-	remote atomic.Pointer[jwks.Remote]
-}
-
-// Find implements [jwk.Source].
-func (k *keySource) Find(kid, alg string) (*jwk.Key, error) {
-	if k.fixed != nil {
-		return k.fixed.Find(kid, alg)
-	}
-	if r := k.remote.Load(); r != nil {
-		return r.Find(kid, alg)
-	}
-	return nil, jwks.ErrNoKeys
-}
-
-// set returns the keys that Find looks among, or nil while there are none. Another
-// set is another pointer.
-func (k *keySource) set() *jwk.Set {
-	if k.fixed != nil {
-		return k.fixed
-	}
-	if r := k.remote.Load(); r != nil {
-		return r.Set()
-	}
-	return nil
-}
-
-func (k *keySource) ready() error {
-	if k.fixed != nil {
-		return nil
-	}
-	if r := k.remote.Load(); r != nil {
-		return r.Ready()
-	}
-	return jwks.ErrNoKeys
-}
-
-// digest names the remote set that is held, for acknowledgements.
-func (k *keySource) digest() string {
-	if r := k.remote.Load(); r != nil {
-		return r.Digest()
-	}
-	return ""
-}
-
-// refresh asks for the remote set, because somebody knows that it has changed.
-func (k *keySource) refresh() {
-	if r := k.remote.Load(); r != nil {
-		r.Refresh()
-	}
+	feed   *feed // nil if the issuer has none
+	signed bool  // the issuer signs its key set, and nothing else is believed
 }
 
 // Open starts a Verifier. It returns at once: until keys and, where the issuer
@@ -115,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 	case cfg.Keys != nil:
 		v.found.Store(&found{})
 	case cfg.JWKSURL != "":
-		err = v.openKeys(cfg.JWKSURL)
+		err = v.follow(ctx, keyPlace{url: cfg.JWKSURL})
 		v.found.Store(&found{})
 	default:
 		v.restore(ctx)
@@ -126,21 +73,6 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 		return nil, err
 	}
 	return v, nil
-}
-
-// openKeys begins to follow a key set, in place of the one followed before.
-func (v *Verifier) openKeys(url string) error {
-	remote, err := jwks.Open(jwks.Config{
-		URL: url, AllowPrivate: v.cfg.AllowPrivate, HTTPClient: v.cfg.HTTPClient,
-		Algorithm: v.cfg.keyAlgorithm(), StateFile: v.state.file(keysFile), Log: v.cfg.Log,
-	})
-	if err != nil {
-		return err
-	}
-	if before := v.keys.remote.Swap(remote); before != nil {
-		before.Close()
-	}
-	return nil
 }
 
 // Close stops the background work, waits for it, reports the tokens that have not

@@ -138,6 +138,9 @@ func (r *Remote) fetch(ctx context.Context) (maxAge time.Duration, err error) {
 	if now != nil && now.etag != "" {
 		req.Header.Set("If-None-Match", now.etag)
 	}
+	if r.Version() < r.cfg.floor() {
+		req.Header.Set("Cache-Control", "no-cache") // what caches have is known to be old
+	}
 	resp, err := r.client.Do(req)
 	if err != nil {
 		return 0, err
@@ -167,6 +170,9 @@ func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, er
 		return nil, err
 	}
 	res, err := r.cfg.parse(body)
+	if err == nil && res.version < r.cfg.floor() {
+		err = ErrRollback
+	}
 	if err == nil && now != nil {
 		res, err = now.after(res)
 	}

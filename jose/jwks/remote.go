@@ -99,9 +99,10 @@ type Config struct {
 	// of Issuer and is followed upward only, over restarts too where there is a
 	// StateFile. Default nil: URL has a plain JWK Set.
 	Signers jwk.Source
-	// MinVersion is the lowest version of a signed set that is believed: that of the
-	// Remote in whose place this one is opened. Default: any.
-	MinVersion uint64
+	// MinVersion tells, at each fetch, the lowest version of a signed set that is
+	// believed: somebody knows that a lower one is not the present one. A set that is
+	// held stays in use meanwhile. Default: any.
+	MinVersion func() uint64
 	// Extensions are algorithms that keys may have beside those of package jwk.
 	Extensions []jwk.Extension
 	MaxAge     time.Duration // used when the source names none; default 10 min

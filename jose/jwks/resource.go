@@ -26,6 +26,14 @@ func (r *resource) keys() int {
 	return r.set.Len()
 }
 
+// floor is the lowest version that a source may come with.
+func (c *Config) floor() uint64 {
+	if c.MinVersion == nil {
+		return 0
+	}
+	return c.MinVersion()
+}
+
 // after checks that next may take the place of r. A set that is still the same keeps
 // its pointer, so that who remembers by which set he judged need not judge anew.
 func (r *resource) after(next resource) (resource, error) {
@@ -46,7 +54,7 @@ func (c *Config) checkKind() error {
 	switch {
 	case c.Signers != nil && (trust != nil || c.Issuer == ""):
 		return errors.New("Signers are for a set of one Issuer, which must be named, and not for Certificates")
-	case c.Signers == nil && c.MinVersion > 0:
+	case c.Signers == nil && c.MinVersion != nil:
 		return errors.New("MinVersion is for a signed set: Signers are required")
 	case trust == nil:
 		_, err := c.parseSet([]byte(`{"keys":[]}`)) // Extensions
@@ -94,9 +102,6 @@ func (c *Config) parseSigned(token string) (resource, error) {
 	s, err := c.openSigned(token)
 	if err != nil {
 		return resource{}, err
-	}
-	if s.Version < c.MinVersion {
-		return resource{}, ErrRollback
 	}
 	return resource{set: s.Keys, digest: cmp.Or(s.KeySet, s.content), content: s.content, version: s.Version}, nil
 }
