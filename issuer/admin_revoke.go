@@ -96,6 +96,10 @@ func (i *Issuer) revoke(w http.ResponseWriter, r *http.Request) error {
 
 func (i *Issuer) killKey(ctx context.Context, kid string) (revoked, error) {
 	record, err := i.keys.Kill(ctx, kid, actor(ctx))
+	if err == nil {
+		// The key is gone whether or not this is written; else another round does it.
+		err = i.desk.Settle(ctx, kid, actor(ctx))
+	}
 	return revoked{Epoch: record.Epoch, Seq: record.Seq}, err
 }
 

@@ -101,8 +101,8 @@ type Desk struct {
 var ErrOff = errors.New("forged tokens are not looked for")
 
 // Open returns a desk. It lets the notary make a probe for every key that signs, so
-// that no other node can take this one's tokens for forged. [Desk.Run] does what the
-// desk does by itself.
+// that no other node can take this one's tokens for forged; a notary that does not
+// answer is asked again. [Desk.Run] does what the desk does by itself.
 func Open(ctx context.Context, cfg Config) (*Desk, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -114,7 +114,10 @@ func Open(ctx context.Context, cfg Config) (*Desk, error) {
 	if cfg.Answer == Off {
 		return d, nil
 	}
-	return d, d.keepProbes(ctx)
+	if err := d.keepProbes(ctx); err != nil && !errors.Is(err, notary.ErrUnavailable) {
+		return nil, err
+	}
+	return d, nil
 }
 
 func ignore(one, err error) error {

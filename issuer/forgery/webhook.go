@@ -51,12 +51,29 @@ var inner = []netip.Prefix{
 	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fc00::/7"),
 }
 
-// NewWebhook returns the webhook at an https URL, or an http one on loopback. No
-// redirect is followed. Errors: [fetch.ErrURL], [ErrSecret]; neither shows its input.
-func NewWebhook(rawURL, secret string) (*Webhook, error) {
+// CheckURL returns why NewWebhook would refuse a URL, without showing it.
+func CheckURL(rawURL string) error {
+	_, err := parseURL(rawURL)
+	return err
+}
+
+// parseURL takes a query, which fetch.ParseURL does not: receivers tell their
+// senders apart by it.
+func parseURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !fetch.IsLoopback(u)) {
 		return nil, fetch.ErrURL
+	}
+	return u, nil
+}
+
+// NewWebhook returns the webhook at an https URL, or an http one on loopback. No
+// redirect is followed. Its errors, [ErrSecret] among them, do not show what it was
+// given.
+func NewWebhook(rawURL, secret string) (*Webhook, error) {
+	u, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
 	}
 	encoded, ok := strings.CutPrefix(secret, secretPrefix)
 	key, err := base64.StdEncoding.DecodeString(encoded)
