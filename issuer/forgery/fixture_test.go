@@ -19,7 +19,6 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/notary"
-	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
@@ -52,6 +51,7 @@ type fixture struct {
 	notary *notary.Local
 	desk   *forgery.Desk
 	log    *lockedBuffer
+	tick   func(time.Duration) // lets time pass for a database with a clock of its own
 }
 
 type lockedBuffer struct {
@@ -283,4 +283,33 @@ func (f *fixture) answer() {
 	f.check(f.desk.AnswerRound(f.Context()))
 }
 
-var _ = oauth.AccessTokenType
+// moveOn lets time pass: on the database's clock, where that is not the fixture's.
+func (f *fixture) moveOn(d time.Duration) {
+	f.Helper()
+	f.clock.advance(d)
+	if f.tick != nil {
+		f.tick(d)
+	}
+}
+
+// trailOf lists the subjects of an action in the audit trail.
+func (f *fixture) trailOf(action string) []string {
+	f.Helper()
+	var list []string
+	f.check(f.store.View(f.Context(), func(tx *store.Tx) error {
+		rows, err := tx.Audit(0, 0)
+		for _, row := range rows {
+			if row.Action == action {
+				list = append(list, row.Subject)
+			}
+		}
+		return err
+	}))
+	return list
+}
+
+func (f *fixture) sessionEntry(sid string) store.Revocation {
+	return store.Revocation{Value: sid, Entry: revocation.Entry{
+		Kind: revocation.Session, Handle: f.ring.HandleKey().Handle(revocation.Session, issuerURL, sid),
+	}}
+}
