@@ -11,7 +11,7 @@ import (
 )
 
 // parsingPackages read what strangers wrote.
-var parsingPackages = []string{"internal/wire", "jose/jwk", "jose/jws", "jose/jwe", "jose/jwt", "oauth", "oauth/dpop", "oauth/statuslist", "revocation", "notary", "issuer/keyring/pkcs11"}
+var parsingPackages = []string{"internal/wire", "jose/jwk", "jose/jws", "jose/jwe", "jose/jwt", "jose/jwks", "oauth", "oauth/dpop", "oauth/statuslist", "revocation", "notary", "issuer/keyring/pkcs11"}
 
 // sameParser names functions that are another parser under a second name, or with
 // an option or a source of bytes more.
