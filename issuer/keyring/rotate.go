@@ -108,6 +108,7 @@ func (k *Keyring) rotate(ctx context.Context, opt RotateOptions) (Rotation, erro
 		return c.note(audit.KeyRotate, next.kid, fmt.Sprintf("alg=%s from=%s forced=%t", at.alg, done.From, opt.Force))
 	})
 	if err != nil {
+		k.drop(ctx, next)
 		return Rotation{}, err
 	}
 	if at.use == UseAccess {
@@ -137,7 +138,7 @@ func (k *Keyring) place(opt RotateOptions) (place, error) {
 // successor opens the standby that is next, when it may sign.
 func (k *Keyring) successor(ctx context.Context, at place, opt RotateOptions) (*candidate, error) {
 	if opt.Force {
-		return k.candidate(ctx, at, "")
+		return k.heir(ctx, at)
 	}
 	waiting := k.infosIn(at, Standby)
 	if len(waiting) == 0 {
@@ -170,17 +171,28 @@ func (c *change) advance(at place, opt RotateOptions, next *candidate) (from str
 	if opt.From != "" && (active == nil || active.KID != opt.From) {
 		return "", ErrNotActive
 	}
-	row := c.row(next.kid)
-	if row == nil || row.State != Standby || row.Sealed != next.sealed {
-		return "", ErrConflict
-	}
 	if active != nil {
 		from = active.KID
 		if err := c.move(active, Retiring); err != nil {
 			return "", err
 		}
 	}
-	return from, c.start(row, next)
+	return from, c.succeed(at, next)
+}
+
+// succeed lets a candidate sign in a place that is empty.
+func (c *change) succeed(at place, next *candidate) error {
+	if next.fresh != nil {
+		if err := c.add(at.use, *next.fresh, jwk.Limits{}); err != nil {
+			return err
+		}
+		return c.move(c.row(next.kid), Active)
+	}
+	row := c.row(next.kid)
+	if row == nil || row.State != Standby || row.Sealed != next.sealed {
+		return ErrConflict
+	}
+	return c.start(row, next)
 }
 
 // refill makes the standbys that are missing, and returns the last of them. It is
@@ -200,9 +212,32 @@ func (k *Keyring) refill(ctx context.Context, at place) string {
 	return added[len(added)-1]
 }
 
-// killPatience is how long a kill waits for a standby to be opened. Later than that
-// it kills, and the standby follows when it can.
-const killPatience = 2 * time.Second
+// patience is how long an emergency waits for a standby to be opened. Then a new key
+// signs, which verifiers have to fetch first.
+const patience = 2 * time.Second
+
+// heir opens the standby that takes over at once, or makes a key that does.
+func (k *Keyring) heir(ctx context.Context, at place) (*candidate, error) {
+	soon, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	next, err := k.candidate(soon, at, "")
+	if err == nil || at.use != UseAccess {
+		return next, err
+	}
+	d, newErr := k.pair(ctx, at.alg)
+	if newErr != nil {
+		return nil, errors.Join(err, newErr)
+	}
+	k.cfg.Log.Error("no standby could be opened, and a new key has to sign at once", "kid", d.key.KeyID(), "err", err)
+	return &candidate{kid: d.key.KeyID(), key: d.key, fresh: &d}, nil
+}
+
+// drop destroys a key that was made for a change which was not made.
+func (k *Keyring) drop(ctx context.Context, next *candidate) {
+	if next != nil && next.fresh != nil {
+		k.discard(ctx, []draft{*next.fresh})
+	}
+}
 
 // Kill ends a key at once: it is withdrawn, an absolute entry for it goes into the
 // revocation log, and if it was the one that signs, a standby takes over without
@@ -210,24 +245,29 @@ const killPatience = 2 * time.Second
 // transaction. It returns the entry. Killing a key again makes another entry and
 // changes nothing else.
 func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.LogRecord, err error) {
-	info, ok := k.info(kid)
-	if !ok {
+	if _, ok := k.info(kid); !ok {
 		if err := k.Reload(ctx); err != nil {
 			return record, err
 		}
-		if info, ok = k.info(kid); !ok {
-			return record, ErrUnknownKey
-		}
+	}
+	info, ok := k.info(kid)
+	if !ok {
+		return record, ErrUnknownKey
 	}
 	at := place{info.Use, info.Algorithm}
 	err = k.again(ctx, func() error {
-		after := k.heir(ctx, at, kid)
+		var next *candidate
+		if info, _ := k.info(kid); info.State == Active {
+			next, _ = k.heir(ctx, at) // whatever comes of it, the key dies
+		}
+		var taken bool
 		err := k.change(ctx, actor, func(c *change) (err error) {
-			record, err = c.kill(kid, &after)
+			record, err = c.kill(kid, next)
+			taken = next != nil && c.row(next.kid) != nil
 			return err
 		})
-		if after.spare != nil && (err != nil || !after.taken) {
-			k.discard(ctx, []draft{*after.spare})
+		if err != nil || !taken {
+			k.drop(ctx, next)
 		}
 		return err
 	})
@@ -237,35 +277,8 @@ func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.Log
 	return record, err
 }
 
-// An heir is what signs after a key that is killed: a standby that was opened, or a
-// new key that nobody has seen yet. Both may be missing.
-type heir struct {
-	next  *candidate
-	spare *draft
-	taken bool // the new key signs
-}
-
-// heir opens the standby that follows a key which is about to be killed.
-func (k *Keyring) heir(ctx context.Context, at place, kid string) (h heir) {
-	if info, _ := k.info(kid); info.State != Active {
-		return h
-	}
-	ctx, cancel := context.WithTimeout(ctx, killPatience)
-	defer cancel()
-	var err error
-	if h.next, err = k.candidate(ctx, at, ""); err == nil || at.use != UseAccess {
-		return h
-	}
-	spare, spareErr := k.pair(ctx, at.alg)
-	if spareErr == nil {
-		h.spare = &spare
-	}
-	k.cfg.Log.Error("no standby could be opened for a key that is killed", "kid", kid, "err", errors.Join(err, spareErr))
-	return h
-}
-
 // kill appends to the log first: the store then runs it last in its batch.
-func (c *change) kill(kid string, after *heir) (store.LogRecord, error) {
+func (c *change) kill(kid string, next *candidate) (store.LogRecord, error) {
 	k := c.k
 	record, err := c.tx.Revoke(store.Revocation{Value: kid, Entry: revocation.Entry{
 		Kind: revocation.Key, Flags: revocation.Absolute,
@@ -274,7 +287,7 @@ func (c *change) kill(kid string, after *heir) (store.LogRecord, error) {
 	if err != nil {
 		return record, err
 	}
-	return record, c.withdraw(kid, record.Seq, after)
+	return record, c.withdraw(kid, record.Seq, next)
 }
 
 // Withdraw does what [Keyring.Kill] does to the keys, for an entry that is in the
@@ -285,11 +298,11 @@ func (k *Keyring) Withdraw(tx *store.Tx, kid, actor string, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	return c.withdraw(kid, seq, &heir{})
+	return c.withdraw(kid, seq, nil)
 }
 
 // withdraw moves a key to killed and puts another one in its place.
-func (c *change) withdraw(kid string, seq uint64, after *heir) error {
+func (c *change) withdraw(kid string, seq uint64, next *candidate) error {
 	row := c.row(kid)
 	if row == nil {
 		return ErrUnknownKey
@@ -301,33 +314,22 @@ func (c *change) withdraw(kid string, seq uint64, after *heir) error {
 		}
 	}
 	if was == Active {
-		if err := c.replace(placeOf(row), after); err != nil {
+		if err := c.replace(placeOf(row), next); err != nil {
 			return err
 		}
 	}
 	return c.note(audit.KeyKill, kid, fmt.Sprintf("seq=%d", seq))
 }
 
-// replace puts another key in the place of one that was killed: the standby that was
-// opened, or else a new key. A node that can do neither lets the oldest standby sign
-// that needs no notary, for others to open. If there is none, the place stays empty
-// until [Keyring.Scheduled] finds one.
-func (c *change) replace(at place, after *heir) error {
-	waiting := c.in(at, Standby)
-	after.taken = false
-	for _, row := range waiting {
-		if n := after.next; n != nil && n.kid == row.KID && n.sealed == row.Sealed {
-			return c.start(row, n)
-		}
+// replace puts another key in the place of one that was killed. A node that could
+// open none, and cannot seal one either, lets the oldest standby sign that needs no
+// notary, for others to open. If there is none, the place stays empty until
+// [Keyring.Scheduled] finds one.
+func (c *change) replace(at place, next *candidate) error {
+	if _, err := c.k.locker.find(c.kek); err == nil && next != nil {
+		return c.succeed(at, next)
 	}
-	if _, err := c.k.locker.find(c.kek); err == nil && after.spare != nil {
-		if err := c.add(at.use, *after.spare, jwk.Limits{}); err != nil {
-			return err
-		}
-		after.taken = true
-		return c.move(c.row(after.spare.key.KeyID()), Active)
-	}
-	for _, row := range waiting {
+	for _, row := range c.in(at, Standby) {
 		if !held(row.Sealed) {
 			return c.start(row, nil)
 		}

@@ -87,7 +87,7 @@ func (k *Keyring) scheduled(ctx context.Context, alg jwk.Algorithm, gate Gate) e
 	switch {
 	case err == nil:
 		k.cfg.Log.Info("another key signs", "alg", alg, "from", done.From, "kid", done.To)
-	case errors.Is(err, ErrNotActive), errors.Is(err, ErrConflict), isWaiting(err):
+	case errors.Is(err, ErrNotActive), errors.Is(err, ErrConflict), err == ErrNoActive, isWaiting(err):
 		return nil // another node was faster, or the next second will do
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -136,11 +137,13 @@ func (k *Keyring) hold(release, key *jwk.Key) (string, error) {
 	return heldScheme + sealed, err
 }
 
-// A candidate is a standby that was opened and can sign.
+// A candidate is a key that can sign next: a standby that was opened or, where none
+// could be and nobody can wait, a key that was just made.
 type candidate struct {
 	kid    string
-	sealed string   // as its row holds it
+	sealed string   // as the row of the standby holds it
 	key    *jwk.Key // the private half
+	fresh  *draft   // in place of a standby
 }
 
 // candidate opens the first standby of a place that can be opened, or the one with
@@ -163,10 +166,9 @@ func (k *Keyring) candidate(ctx context.Context, at place, kid string) (*candida
 		}
 		key, trouble := k.openStandby(ctx, row)
 		if trouble == nil {
-			return &candidate{row.KID, row.Sealed, key}, nil
+			return &candidate{kid: row.KID, sealed: row.Sealed, key: key}, nil
 		}
-		k.cfg.Log.Error("a standby key cannot be opened; if that lasts, kill it: a new one is made", "kid", row.KID, "err", trouble)
-		err = trouble
+		err = fmt.Errorf("standby %s: %w", row.KID, trouble)
 	}
 	return nil, err
 }
