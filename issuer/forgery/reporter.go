@@ -71,9 +71,8 @@ func (r *reporters) takeEvidence(name string) error {
 // noteJunk notes that what name has shown proves nothing.
 func (r *reporters) noteJunk(name string) {
 	_ = r.with(name, func(one *reporter, now time.Time) time.Duration {
-		oldest := one.junk[one.next]
 		one.junk[one.next], one.next = now, (one.next+1)%maxJunk
-		if !oldest.IsZero() && now.Sub(oldest) <= junkTime {
+		if oldest := one.junk[one.next]; !oldest.IsZero() && now.Sub(oldest) <= junkTime {
 			one.silent, one.junk = now.Add(junkSilence), [maxJunk]time.Time{}
 		}
 		return 0
