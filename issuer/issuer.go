@@ -42,6 +42,7 @@ type Config struct {
 	SessionLife time.Duration // from sign-in to the end; default 30 days
 	IdleLife    time.Duration // from the last refresh to the end; default 7 days
 	AuthTime    bool          // put auth_time into access tokens
+	Witness     bool          // put the notary's witness into access tokens; Tagger is then a [notary.Witnesser]
 
 	DefaultAudience string             // of a sign-in that names none; default "api"
 	Audiences       []session.Audience // further ones; the URL itself, for administration, is always one
@@ -100,7 +101,7 @@ func New(ctx context.Context, cfg Config) (*Issuer, error) {
 	i.door = &doorkeeper{st: cfg.Store, local: u.Scheme == "http" && isLoopback(u.Hostname())}
 	i.tail = newTail(i.hub, i.door, cfg.TrustedProxies)
 	i.fleet = newFleet(cfg.Store, cfg.Keyring.MaxTokenLife(), i.hub.moved, cfg.Log, cfg.Now)
-	if err := i.checkNotary(ctx); err != nil {
+	if err := i.openNotary(ctx); err != nil {
 		return nil, err
 	}
 	if i.desk, err = i.openDesk(ctx); err != nil {
@@ -128,7 +129,7 @@ func (i *Issuer) openSessions(ctx context.Context) (err error) {
 	i.sessions, err = session.New(ctx, session.Config{
 		Issuer: c.URL, Store: c.Store, Keys: c.Keyring, Tagger: c.Tagger, Auditor: c.Tagger, Passwords: i.hasher,
 		Desk:      i.desk,
-		TokenLife: c.TokenLife, SessionLife: c.SessionLife, IdleLife: c.IdleLife, AuthTime: c.AuthTime,
+		TokenLife: c.TokenLife, SessionLife: c.SessionLife, IdleLife: c.IdleLife, AuthTime: c.AuthTime, Witness: c.Witness,
 		DefaultAudience: c.DefaultAudience, Scopes: c.Scopes,
 		Audiences: append(slices.Clone(c.Audiences), session.Audience{Name: c.URL, Claims: []string{}}),
 		Throttle:  c.SignIn, TrustedProxies: c.TrustedProxies, TrustedOrigins: c.TrustedOrigins,
@@ -254,7 +255,7 @@ func (i *Issuer) maintain(ctx context.Context) {
 		case <-reload.C:
 			err = errors.Join(i.keys.Reload(ctx), i.keys.Scheduled(ctx, i.waitingFor))
 		case <-tidy.C:
-			err = errors.Join(i.keys.Expire(ctx), i.trim(ctx), i.forgetSessions(ctx), i.fleet.tidy(ctx))
+			err = errors.Join(i.keys.Expire(ctx), i.trim(ctx), i.forgetSessions(ctx), i.fleet.tidy(ctx), i.checkNotary(ctx))
 		}
 		if err != nil && !failing && ctx.Err() == nil {
 			i.log.Error("maintenance put off", "err", err)

@@ -3,8 +3,11 @@ package issuer
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
 )
 
@@ -21,31 +24,143 @@ const (
 var ErrNotary = errors.New("this is not the notary's secret that belongs to the store: " +
 	"every issuer on it needs the same notary.key")
 
-// checkNotary holds the notary against a tag that the store keeps, made at the
-// first start.
+// openNotary checks the notary against the store. One that does not answer is
+// waited for, and nothing is minted until then: an issuer starts without it,
+// since revocations and keys do not need it.
+func (i *Issuer) openNotary(ctx context.Context) error {
+	err := i.checkNotary(ctx)
+	if !errors.Is(err, notary.ErrUnavailable) {
+		return err
+	}
+	i.log.Warn("no tokens are minted until the notary answers", "err", err)
+	i.cfg.Tagger = await(i.cfg.Tagger, i.checkNotary)
+	return nil
+}
+
+// checkNotary holds the notary against a tag that the store keeps. If that is
+// right it is replaced by a new one: so it is always of a secret that makes tags
+// by now, and outlives the change of it.
 func (i *Issuer) checkNotary(ctx context.Context) error {
-	fresh, err := i.cfg.Tagger.Tag(ctx, probeKey, notary.Digest{})
+	by := i.cfg.Tagger
+	if a, ok := by.(interface{ unwrap() Notary }); ok {
+		by = a.unwrap()
+	}
+	fresh, err := by.Tag(ctx, probeKey, notary.Digest{})
 	if err != nil {
 		return err
 	}
-	var probe string
-	err = i.st.Update(ctx, func(tx *store.Tx) (err error) {
-		if probe, err = tx.Meta(notaryProbe); !errors.Is(err, store.ErrNotFound) {
+	held, err := i.probe(ctx)
+	if err == nil && held != "" {
+		err = isOwnTag(ctx, by, held)
+	}
+	if err != nil {
+		return err
+	}
+	return i.st.Update(ctx, func(tx *store.Tx) error {
+		now, err := tx.Meta(notaryProbe)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		probe = fresh
+		if now != held {
+			return nil // another node's, who checked as well
+		}
 		return tx.SetMeta(notaryProbe, fresh)
 	})
+}
+
+// probe returns the tag that the store keeps, "" before the first start.
+func (i *Issuer) probe(ctx context.Context) (jti string, err error) {
+	err = i.st.View(ctx, func(tx *store.Tx) error {
+		jti, err = tx.Meta(notaryProbe)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	return jti, err
+}
+
+// isOwnTag returns ErrNotary for a probe that another notary made.
+func isOwnTag(ctx context.Context, by Notary, jti string) error {
+	record, err := notary.NewRecord(probeKey, jti, notary.Digest{})
 	if err != nil {
 		return err
 	}
-	record, err := notary.NewRecord(probeKey, probe, notary.Digest{})
-	if err != nil {
-		return err
-	}
-	right, err := i.cfg.Tagger.Check(ctx, []notary.Record{record})
+	right, err := by.Check(ctx, []notary.Record{record})
 	if err == nil && !right[0] {
-		err = ErrNotary
+		return ErrNotary
 	}
 	return err
+}
+
+// An awaited is a notary that did not answer when the issuer started: it is asked
+// for nothing before it has proved to be the store's.
+type awaited struct {
+	notary Notary
+	prove  func(context.Context) error
+	proved atomic.Bool
+}
+
+// await returns by, which is a [notary.Witnesser] if it was one.
+func await(by Notary, prove func(context.Context) error) Notary {
+	a := &awaited{notary: by, prove: prove}
+	if w, ok := by.(notary.Witnesser); ok {
+		return &awaitedWitnesser{a, w}
+	}
+	return a
+}
+
+func (a *awaited) unwrap() Notary { return a.notary }
+
+func (a *awaited) wait(ctx context.Context) error {
+	if a.proved.Load() {
+		return nil
+	}
+	err := a.prove(ctx)
+	if err == nil {
+		a.proved.Store(true)
+		return nil
+	}
+	if errors.Is(err, notary.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", notary.ErrUnavailable, err)
+}
+
+// Tag is part of [notary.Tagger].
+func (a *awaited) Tag(ctx context.Context, kid string, d notary.Digest) (string, error) {
+	if err := a.wait(ctx); err != nil {
+		return "", err
+	}
+	return a.notary.Tag(ctx, kid, d)
+}
+
+// Check is part of [notary.Checker].
+func (a *awaited) Check(ctx context.Context, records []notary.Record) ([]bool, error) {
+	if err := a.wait(ctx); err != nil {
+		return nil, err
+	}
+	return a.notary.Check(ctx, records)
+}
+
+// An awaitedWitnesser is an awaited that makes witnesses too.
+type awaitedWitnesser struct {
+	*awaited
+	witnesser notary.Witnesser
+}
+
+// TagWitness is part of [notary.Witnesser].
+func (a *awaitedWitnesser) TagWitness(ctx context.Context, kid, header string, rest []byte) (jti, witness string, err error) {
+	if err := a.wait(ctx); err != nil {
+		return "", "", err
+	}
+	return a.witnesser.TagWitness(ctx, kid, header, rest)
+}
+
+// WitnessKeys is part of [notary.Witnesser].
+func (a *awaitedWitnesser) WitnessKeys(ctx context.Context) (*jwk.Set, error) {
+	if err := a.wait(ctx); err != nil {
+		return nil, err
+	}
+	return a.witnesser.WitnessKeys(ctx)
 }

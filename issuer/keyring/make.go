@@ -8,6 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/notary"
 )
 
 // A draft is a key that was made and is in no row yet. It is made before the
@@ -240,6 +241,10 @@ func (k *Keyring) fill(ctx context.Context, at place) (added []string, err error
 // without one before.
 func (k *Keyring) holdStandbys(ctx context.Context) error {
 	release, err := k.releaseKey(ctx)
+	if errors.Is(err, notary.ErrUnavailable) {
+		k.cfg.Log.Warn("standbys that are not sealed to the notary stay so until the next start", "err", err)
+		return nil
+	}
 	if err != nil || release == nil {
 		return err
 	}
