@@ -51,6 +51,7 @@ type fixture struct {
 	notary *notary.Local
 	desk   *forgery.Desk
 	log    *lockedBuffer
+	dial   func() *store.Store // connects another node; nil: nodes share a store
 	tick   func(time.Duration) // lets time pass for a database with a clock of its own
 }
 
@@ -92,9 +93,11 @@ func (f *fixture) begin(cfg forgery.Config) *fixture {
 	return f
 }
 
-func (f *fixture) openRing() *keyring.Keyring {
+func (f *fixture) openRing() *keyring.Keyring { f.Helper(); return f.openRingOn(f.store) }
+
+func (f *fixture) openRingOn(st *store.Store) *keyring.Keyring {
 	f.Helper()
-	ring, err := keyring.Open(f.Context(), f.store, keyring.Config{
+	ring, err := keyring.Open(f.Context(), st, keyring.Config{
 		Issuer: issuerURL, KEK: f.kek, Now: f.clock.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	f.check(err)
@@ -105,8 +108,11 @@ func (f *fixture) openRing() *keyring.Keyring {
 func (f *fixture) open(cfg forgery.Config) *forgery.Desk {
 	f.Helper()
 	cfg.Issuer, cfg.Store, cfg.TokenLife = issuerURL, f.store, tokenLife
+	if f.dial != nil {
+		cfg.Store = f.dial()
+	}
 	if cfg.Keyring == nil {
-		cfg.Keyring = f.openRing()
+		cfg.Keyring = f.openRingOn(cfg.Store)
 	}
 	if cfg.Notary == nil {
 		cfg.Notary = f.notary
