@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/account"
+	"github.com/counterfoil/counterfoil/issuer/forgery"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/keyring/pkcs11"
 	"github.com/counterfoil/counterfoil/issuer/session"
@@ -27,7 +28,7 @@ import (
 	"github.com/counterfoil/counterfoil/verifier"
 )
 
-// Config is the one file that serve and guard read with --config. Every setting
+// Config is the one file that serve, guard and notary read with --config. Every setting
 // can be left out. A flag wins over the environment, which wins over the file.
 // An unknown key is an error. Secrets are never in it: they are paths of files.
 type Config struct {
@@ -37,6 +38,8 @@ type Config struct {
 	Serve ServeConfig `yaml:"serve"`
 	// The guard: counterfoil guard.
 	Guard GuardConfig `yaml:"guard"`
+	// The notary, where it is not a part of the issuer: counterfoil notary.
+	Notary NotaryConfig `yaml:"notary"`
 }
 
 // LogConfig says what is logged.
@@ -66,18 +69,40 @@ type ServeConfig struct {
 	// with them: a PostgreSQL with fsync, synchronous_commit or full_page_writes
 	// off is then not refused, and SQLite does not wait for the disk.
 	StoreUnsafe bool `yaml:"store_unsafe" flag:"store-unsafe"`
-	// File with the key-encryption key, a JWK for A256GCMKW. Default: kek.json in
-	// the data folder, made at the first start. Issuers that share a database
-	// share this key.
+	// Key-encryption key: the path of a file with a JWK for A256GCMKW; env:NAME, a
+	// variable with such a JWK or with 32 bytes in base64url, which is taken out of
+	// the environment; or a pkcs11: URI of a key in a token. Default: kek.json in the
+	// data folder, made at the first start. Issuers that share a database share this
+	// key. It is changed with counterfoil keys reseal.
 	KEK string `yaml:"kek" flag:"kek"`
+	// The key-encryption key that the one in force is about to be changed for. An
+	// issuer that knows it before keys reseal goes on without a pause.
+	KEKNext string `yaml:"kek_next" flag:"kek-next"`
+	// How long a key signs before the next one takes over; 0: until counterfoil keys
+	// rotate. A rotation waits until every connected verifier holds the next key.
+	RotateEvery time.Duration `yaml:"rotate_every" flag:"rotate-every"`
+	// How long a key is published before it takes over by itself, so that verifiers
+	// which keep a key set longer than they are told have it, too.
+	StandbyFor time.Duration `yaml:"standby_for"`
 	// pkcs11: URI of a token in which new signing keys are made, and which they
 	// never leave; object and id are not used. Keys from before stay where they are
 	// until they are rotated. Default: in the store, sealed.
 	SigningKeys string `yaml:"signing_keys" flag:"signing-keys"`
-	// File with the notary's secret, which makes the tag of each token. Default:
-	// notary.key in the data folder, made at the first start. Issuers that share a
-	// database share it.
+	// File with the notary's secrets, a line each, of which the first makes the tag
+	// of each token and all check it. Default: notary.key in the data folder, made at
+	// the first start. Issuers that share a database share it.
 	Notary string `yaml:"notary" flag:"notary"`
+	// Notaries in processes of their own (counterfoil notary), unix:PATH or
+	// https://HOST:PORT, instead of the file. Each stands in for the others.
+	NotaryAt []string `yaml:"notary_at" flag:"notary-at"`
+	// Client certificate and key for notaries at https URLs, PEM files.
+	NotaryCert string `yaml:"notary_cert" flag:"notary-cert"`
+	NotaryKey  string `yaml:"notary_key" flag:"notary-key"`
+	// PEM file with the authorities of their certificates. Default: the system's.
+	NotaryCA string `yaml:"notary_ca" flag:"notary-ca"`
+	// Put the notary's signature into the header of each access token (witness), so
+	// that a verifier recognizes a forgery without asking. It is then some 135 bytes longer.
+	Witness bool `yaml:"witness" flag:"witness"`
 
 	// TLS certificate and key, PEM files that are read again when they change.
 	TLSCert string `yaml:"tls_cert" flag:"tls-cert"`
@@ -114,6 +139,9 @@ type ServeConfig struct {
 	// for it, or "" for anyone.
 	Scopes map[string]string `yaml:"scopes"`
 
+	// What to do about forged tokens.
+	Forgery ForgeryConfig `yaml:"forgery"`
+
 	// Cost of a password hash. Default: 19 MiB and 2 passes, calibrated upward at
 	// the first start.
 	Argon2 Argon2Config `yaml:"argon2"`
@@ -121,6 +149,21 @@ type ServeConfig struct {
 	// Address for metrics and profiles, on loopback or unix:PATH: whoever can reach
 	// it sees much of what the process does. Default: none.
 	DebugListen string `yaml:"debug_listen" flag:"debug-listen"`
+}
+
+// ForgeryConfig says what is done about tokens that somebody else signed with a key of
+// the issuer.
+type ForgeryConfig struct {
+	// automatic: quarantine the key, sign with the standby, and give up the old key
+	// when no session needs it. alarm: only say so. off: do not look for them.
+	Answer string `yaml:"answer"`
+	// URL that takes alarms, https or http on loopback: signed POSTs of JSON as
+	// Standard Webhooks describes. Default: none.
+	Webhook string `yaml:"webhook"`
+	// File with the secret that signs them, whsec_ and base64. Default: webhook.key in
+	// the data folder, made when a webhook is named first. Issuers that share a
+	// database share it.
+	WebhookSecret string `yaml:"webhook_secret"`
 }
 
 // AudienceConfig is a service, or a group of services, that tokens are made for.
@@ -165,6 +208,13 @@ type GuardConfig struct {
 	// for. Where one of them is for RSA, it is also that of RSA keys which do not
 	// say theirs: issuers such as Microsoft Entra publish them so.
 	Algorithms []string `yaml:"algorithms" flag:"alg"`
+	// What to make of the notary's witness in the header of a token: off; report,
+	// which counts tokens without a right one and refuses them while their key is
+	// under quarantine; enforce, which refuses them.
+	Witness string `yaml:"witness" flag:"witness"`
+	// Share of tokens, above 0 and up to 1, that the issuer's auditor is told of in
+	// order to find forged ones. Which ones nobody can foresee.
+	SeenShare float64 `yaml:"seen_share" flag:"seen-share"`
 	// Inner networks where the issuers may be, such as that of a cluster. Others
 	// have a public address or are on loopback.
 	AllowPrivate []netip.Prefix `yaml:"allow_private" flag:"allow-private"`
@@ -181,6 +231,29 @@ type GuardConfig struct {
 	TLS12 bool `yaml:"tls_1_2" flag:"tls-1-2"`
 	// Serve plain HTTP beyond loopback.
 	PlainHTTP bool `yaml:"plain_http" flag:"plain-http"`
+
+	// Address for metrics and profiles, on loopback or unix:PATH: whoever can reach
+	// it sees much of what the process does. Default: none.
+	DebugListen string `yaml:"debug_listen" flag:"debug-listen"`
+}
+
+// NotaryConfig says how to run a notary of its own.
+type NotaryConfig struct {
+	// Folder for its secrets: notary.key, a line each as in serve.notary, and
+	// release.json, what standby keys are sealed to. It is made with mode 0700.
+	Data string `yaml:"data" flag:"data"`
+	// Addresses to listen on: unix:PATH, or HOST:PORT, where both ends show
+	// certificates. Default: notary.sock in the data folder.
+	Listen []string `yaml:"listen" flag:"listen"`
+	// Group, by name or number, whose members may connect to a unix socket. Default:
+	// only the user that the notary runs as.
+	Group string `yaml:"group" flag:"group"`
+
+	// TLS certificate and key, PEM files that are read again when they change.
+	TLSCert string `yaml:"tls_cert" flag:"tls-cert"`
+	TLSKey  string `yaml:"tls_key" flag:"tls-key"`
+	// PEM file with the authorities whose certificates issuers show.
+	ClientCA string `yaml:"client_ca" flag:"client-ca"`
 
 	// Address for metrics and profiles, on loopback or unix:PATH: whoever can reach
 	// it sees much of what the process does. Default: none.
@@ -221,15 +294,20 @@ func defaultConfig() Config {
 			Algorithms:      []string{"ES256"},
 			TokenLife:       session.DefaultTokenLife,
 			MaxTokenLife:    time.Hour,
+			RotateEvery:     keyring.DefaultRotateEvery,
+			StandbyFor:      keyring.DefaultStandbyFor,
 			SessionLife:     session.DefaultSessionLife,
 			IdleLife:        session.DefaultIdleLife,
 			DefaultAudience: session.DefaultAudience,
+			Forgery:         ForgeryConfig{Answer: string(forgery.Automatic)},
 		},
 		Guard: GuardConfig{
 			Listen:  []string{"127.0.0.1:8081"},
 			Type:    verifier.DefaultType,
+			Witness: verifier.WitnessOff.String(), SeenShare: 1,
 			Headers: HeaderConfig{Subject: "Auth-Subject", Client: "Auth-Client", Scope: "Auth-Scope", Session: "Auth-Session"},
 		},
+		Notary: NotaryConfig{Data: defaultNotaryData},
 	}
 }
 
@@ -269,7 +347,7 @@ func yamlError(err error) error {
 // check finds what can be found without touching the world. A process checks its
 // own part only.
 func (c *Config) check() error {
-	return errors.Join(c.Log.check(), c.Serve.check(), c.Guard.check())
+	return errors.Join(c.Log.check(), c.Serve.check(), c.Guard.check(), c.Notary.check())
 }
 
 func (c *LogConfig) check() error {
@@ -288,6 +366,10 @@ func (c *ServeConfig) check() error {
 		return misuse("serve: algorithms names none")
 	case c.TokenLife > c.MaxTokenLife:
 		return misuse("serve: token_life %v is above max_token_life %v", c.TokenLife, c.MaxTokenLife)
+	case c.RotateEvery < 0 || c.StandbyFor <= 0:
+		return misuse("serve: rotate_every is not below 0, and standby_for is above it")
+	case c.RotateEvery != 0 && c.RotateEvery <= c.StandbyFor:
+		return misuse("serve: rotate_every %v is not above standby_for %v", c.RotateEvery, c.StandbyFor)
 	case c.Store != "" && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://"):
 		return misuse("serve: store is a postgres:// URL; without it SQLite is used")
 	}
@@ -304,7 +386,7 @@ func (c *ServeConfig) check() error {
 			return misuse("serve: signing_keys: %w", err)
 		}
 	}
-	return errors.Join(checkAddress("serve", c.Listen), checkDebugAddress("serve", c.DebugListen))
+	return errors.Join(c.Forgery.check(), c.checkNotary(), checkAddress("serve", c.Listen), checkDebugAddress("serve", c.DebugListen))
 }
 
 func (c *GuardConfig) check() error {
@@ -330,6 +412,12 @@ func (c *GuardConfig) check() error {
 	if err := checkAlgorithms("guard", c.Algorithms); err != nil {
 		return err
 	}
+	if _, err := verifier.ParseWitnessMode(c.Witness); err != nil {
+		return misuse("guard: witness: %w, not %q", err, c.Witness)
+	}
+	if !(c.SeenShare > 0 && c.SeenShare <= 1) {
+		return misuse("guard: seen_share is above 0 and at most 1, not %v", c.SeenShare)
+	}
 	if err := guard.Check(c.routes(), c.headers()); err != nil {
 		return &misuseError{err}
 	}
@@ -338,6 +426,15 @@ func (c *GuardConfig) check() error {
 		all = append(all, checkAddress("guard", addr))
 	}
 	return errors.Join(all...)
+}
+
+// witness is the mode that check has read.
+func (c *GuardConfig) witness() verifier.WitnessMode {
+	mode, err := verifier.ParseWitnessMode(c.Witness)
+	if err != nil {
+		return verifier.WitnessEnforce // never the weaker one by mistake
+	}
+	return mode
 }
 
 // checkAlgorithms refuses what no published key can be for.
@@ -395,6 +492,14 @@ func redactURL(u *url.URL) string {
 	hidden := *u
 	hidden.RawQuery = query.Encode()
 	return hidden.Redacted()
+}
+
+// rotateEvery is RotateEvery as the keyring takes it, where 0 is the default.
+func (c *ServeConfig) rotateEvery() time.Duration {
+	if c.RotateEvery == 0 {
+		return -1
+	}
+	return c.RotateEvery
 }
 
 func (c *ServeConfig) argon2() account.Params {

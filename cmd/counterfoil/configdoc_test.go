@@ -164,7 +164,7 @@ func defaultText(t *testing.T, v reflect.Value) string {
 func documentedFlags() map[string]map[string]string {
 	all := map[string]map[string]string{}
 	cfg := defaultConfig()
-	for section, register := range map[string]configFlags{"serve": serveFlags, "guard": guardFlags, "log": logFlags} {
+	for section, register := range map[string]configFlags{"serve": serveFlags, "guard": guardFlags, "notary": notaryFlags, "log": logFlags} {
 		set := pflag.NewFlagSet(section, pflag.ContinueOnError)
 		register(set, &cfg)
 		all[section] = map[string]string{}
@@ -173,10 +173,10 @@ func documentedFlags() map[string]map[string]string {
 	return all
 }
 
-// Every flag of serve and guard is a setting too, so that one file can say it all.
+// Every flag of serve, guard and notary is a setting too, so that one file can say it all.
 func TestEveryFlagIsASetting(t *testing.T) {
 	tagged := map[string]bool{}
-	for _, typ := range []reflect.Type{reflect.TypeFor[ServeConfig](), reflect.TypeFor[GuardConfig](), reflect.TypeFor[LogConfig]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[ServeConfig](), reflect.TypeFor[GuardConfig](), reflect.TypeFor[NotaryConfig](), reflect.TypeFor[LogConfig]()} {
 		for i := range typ.NumField() {
 			tagged[typ.Field(i).Tag.Get("flag")] = true
 		}

@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
-	"github.com/counterfoil/counterfoil/internal/atomicfile"
-	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/issuer/keyring/pkcs11"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
 )
@@ -40,80 +39,104 @@ func (d dataFolder) open() error {
 
 // secrets are what an issuer needs beside its database.
 type secrets struct {
-	kek     *jwk.Key
-	notary  notary.Secret
-	kekFile string
-	fresh   bool // kekFile was made by this start
+	kek    *jwk.Key
+	next   *jwk.Key        // the one that kek is about to be changed for, or nil
+	notary []notary.Secret // none where the notary is a process of its own
+	source kekSource       // of kek
+	fresh  bool            // what is in files was made by this start
+	open   []func() error  // what close calls
 }
 
 // openSecrets reads the key-encryption key and the notary's secret, or makes both
 // at the first start. One without the other is a backup that was restored by half.
-func (d dataFolder) openSecrets(c *ServeConfig) (*secrets, error) {
-	s := &secrets{kekFile: c.KEK}
-	if s.kekFile == "" {
-		s.kekFile = filepath.Join(string(d), "kek.json")
+// The caller closes what it returns.
+func (d dataFolder) openSecrets(c *ServeConfig, log *slog.Logger) (_ *secrets, err error) {
+	s := &secrets{source: d.kek(c)}
+	notaryFile, apart := d.notaryFile(c)
+	if apart {
+		notaryFile = ""
 	}
-	notaryFile := c.Notary
-	if notaryFile == "" {
-		notaryFile = filepath.Join(string(d), "notary.key")
+	if s.fresh, err = d.makeSecrets(s.source, notaryFile); err != nil {
+		return nil, err
 	}
-	hasKEK, hasNotary := exists(s.kekFile), exists(notaryFile)
-	switch {
-	case !hasKEK && !hasNotary:
-		if exists(d.database()) {
-			return nil, fmt.Errorf("%s and %s are missing, and the database is there: restore them from a backup", s.kekFile, notaryFile)
-		}
-		if err := makeSecrets(s.kekFile, notaryFile); err != nil {
+	if !apart {
+		if s.notary, err = readNotaryFile(notaryFile); err != nil {
 			return nil, err
 		}
-		s.fresh = true
-	case !hasKEK:
-		return nil, fmt.Errorf("%s is missing: nothing can open the sealed keys without it; restore it from a backup", s.kekFile)
-	case !hasNotary:
-		return nil, fmt.Errorf("%s is missing: without it our own tokens look forged; restore it from a backup", notaryFile)
 	}
-	return s, s.read(notaryFile)
+	existence := pkcs11.Existence(s.fresh || apart && !exists(d.database()))
+	if err := s.openKEKs(existence, kekSource(c.KEKNext), log); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// makeSecrets makes the files of a first start. A key-encryption key that is in no
+// file has been made by somebody else; without a name the notary is elsewhere.
+func (d dataFolder) makeSecrets(kek kekSource, notaryFile string) (fresh bool, err error) {
+	lacksKEK, lacksNotary := kek.absent(), notaryFile != "" && !exists(notaryFile)
+	hasOne := kek.isFile() && !lacksKEK || notaryFile != "" && !lacksNotary
+	switch {
+	case !lacksKEK && !lacksNotary:
+		return false, nil
+	case lacksKEK && hasOne:
+		return false, fmt.Errorf("%s is missing: nothing can open the sealed keys without it; restore it from a backup", kek)
+	case hasOne:
+		return false, fmt.Errorf("%s is missing: without it our own tokens look forged; restore it from a backup", notaryFile)
+	case exists(d.database()):
+		return false, lostSecrets(lacksKEK, lacksNotary, kek, notaryFile)
+	}
+	if lacksKEK {
+		if err := makeKEK(string(kek)); err != nil {
+			return false, err
+		}
+	}
+	if lacksNotary {
+		return true, makeNotaryFile(notaryFile)
+	}
+	return true, nil
+}
+
+func lostSecrets(lacksKEK, lacksNotary bool, kek kekSource, notaryFile string) error {
+	var lost []string
+	if lacksKEK {
+		lost = append(lost, string(kek))
+	}
+	if lacksNotary {
+		lost = append(lost, notaryFile)
+	}
+	return fmt.Errorf("missing, and the database is there: %s; restore it from a backup", strings.Join(lost, " and "))
+}
+
+// openKEKs opens the key-encryption key in force and the next one.
+func (s *secrets) openKEKs(existence pkcs11.Existence, next kekSource, log *slog.Logger) (err error) {
+	if s.kek, err = s.openKEK(s.source, existence, log); err != nil || next == "" {
+		return err
+	}
+	s.next, err = s.openKEK(next, pkcs11.Find, log)
+	return err
+}
+
+func (s *secrets) openKEK(from kekSource, existence pkcs11.Existence, log *slog.Logger) (*jwk.Key, error) {
+	key, done, err := from.open(existence, log)
+	if err == nil {
+		s.open = append(s.open, done)
+	}
+	return key, err
+}
+
+// close ends the sessions with tokens.
+func (s *secrets) close() error {
+	var all []error
+	for _, done := range s.open {
+		all = append(all, done())
+	}
+	return errors.Join(all...)
 }
 
 func exists(name string) bool {
 	_, err := os.Stat(name)
 	return !errors.Is(err, fs.ErrNotExist)
-}
-
-func makeSecrets(kekFile, notaryFile string) error {
-	kek, err := jwk.Generate(jwk.Params{Algorithm: jwk.A256GCMKW})
-	if err != nil {
-		return err
-	}
-	data, err := kek.MarshalPrivate()
-	if err != nil {
-		return err
-	}
-	if err := atomicfile.Write(kekFile, append(data, '\n')); err != nil {
-		return err
-	}
-	var secret notary.Secret
-	rand.Read(secret[:])
-	return atomicfile.Write(notaryFile, []byte(wire.Encode(secret[:])+"\n"))
-}
-
-func (s *secrets) read(notaryFile string) error {
-	data, err := readPrivate(s.kekFile)
-	if err != nil {
-		return err
-	}
-	if s.kek, err = jwk.Parse(bytes.TrimSpace(data)); err != nil {
-		return fmt.Errorf("%s: %w", s.kekFile, err)
-	}
-	if data, err = readPrivate(notaryFile); err != nil {
-		return err
-	}
-	secret, err := wire.Decode(bytes.TrimSpace(data))
-	if err != nil || len(secret) != len(s.notary) {
-		return fmt.Errorf("%s does not hold %d bytes in base64url", notaryFile, len(s.notary))
-	}
-	copy(s.notary[:], secret)
-	return nil
 }
 
 // readPrivate reads a file that only its owner may read.

@@ -24,6 +24,8 @@ func guardFlags(flags *pflag.FlagSet, c *Config) {
 	flags.BoolVar(&g.Cookies, "cookies", g.Cookies, "take the token from our cookie too")
 	flags.StringVar(&g.Type, "typ", g.Type, "required \"typ\" of a token")
 	flags.StringSliceVar(&g.Algorithms, "alg", g.Algorithms, "`ALG` that a token may be signed with, and that of RSA keys which name none (repeatable)")
+	flags.StringVar(&g.Witness, "witness", g.Witness, "what to make of the notary's witness in a token: off, report or enforce")
+	flags.Float64Var(&g.SeenShare, "seen-share", g.SeenShare, "share of tokens that the issuer's auditor is told of, above 0 and up to 1")
 	flags.Var(prefixList{&g.AllowPrivate}, "allow-private", "inner network where the issuer may be (repeatable)")
 	flags.StringVar(&g.TLSCert, "tls-cert", g.TLSCert, "PEM `FILE` with the certificate, read again when it changes")
 	flags.StringVar(&g.TLSKey, "tls-key", g.TLSKey, "PEM `FILE` with its key")
@@ -124,6 +126,7 @@ func openVerifiers(ctx context.Context, c *GuardConfig, log *slog.Logger) (map[s
 		v, err := verifier.Open(ctx, verifier.Config{
 			Issuer: issuer, Audience: c.Audience, Type: c.Type, Algorithms: algorithms(c.Algorithms), CredentialFile: c.credential(issuer),
 			StateDir: c.State, Cookies: c.Cookies, AllowPrivate: c.AllowPrivate, Log: log,
+			Witness: c.witness(), SeenShare: c.SeenShare,
 		})
 		if err != nil {
 			return all, err

@@ -2,6 +2,7 @@
 //
 //	counterfoil serve       the issuer
 //	counterfoil guard       a verifier beside any service, behind any proxy
+//	counterfoil notary      the second secret, in a process of its own
 //	counterfoil jwt verify  and other tools that need no server
 //
 // Data goes to stdout, talk to stderr. The exit code is 0 for yes, 1 for no and 2

@@ -74,9 +74,9 @@ func (a *app) rootCommand() *cobra.Command {
 		return hinted(&misuseError{err}, cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		a.serveCommand(), a.guardCommand(),
+		a.serveCommand(), a.guardCommand(), a.notaryCommand(),
 		a.userCommand(), a.clientCommand(), a.sessionCommand(), a.revokeCommand(), a.keysCommand(),
-		a.loginCommand(), a.feedCommand(), a.auditCommand(), a.restoredCommand(),
+		a.loginCommand(), a.feedCommand(), a.auditCommand(), a.incidentCommand(), a.restoredCommand(), a.drillCommand(),
 		a.jwtCommand(), a.jwsCommand(), a.jweCommand(), a.jwkCommand(),
 		a.configCommand(), a.versionCommand(),
 	)

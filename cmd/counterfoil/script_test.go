@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "mode": mode, "sub": sub, "join": join, "jwks": jwks,
 			"serve": runServe, "terminate": terminate, "address": address,
 			"logged": logged, "limit": limit, "unlogged": unlogged, "ask": ask, "asksocket": askSocket,
-			"background": background, "finish": finish,
+			"background": background, "finish": finish, "certify": certify,
 		},
 	})
 }

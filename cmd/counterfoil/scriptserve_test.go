@@ -42,6 +42,7 @@ func daemons(ts *testscript.TestScript) map[string]*daemon {
 func withDaemons(env *testscript.Env) error {
 	all := map[string]*daemon{}
 	env.Values[daemonsKey{}] = all
+	env.Setenv("GID", strconv.Itoa(os.Getgid())) // a group that this user is in
 	env.Defer(func() {
 		for _, d := range all {
 			d.stop()
@@ -50,10 +51,10 @@ func withDaemons(env *testscript.Env) error {
 	return nil
 }
 
-var listening = regexp.MustCompile(`msg=(?:serving|guarding) .*listen=(127\.0\.0\.1:\d+)`)
+var listening = regexp.MustCompile(`msg=(?:serving|guarding|notarizing) .*listen=(127\.0\.0\.1:\d+|\S+\.sock)`)
 
-// runServe starts counterfoil serve, or counterfoil guard for the name guard, and
-// waits until it listens:
+// runServe starts counterfoil serve, or counterfoil guard or notary for these names,
+// and waits until it listens:
 //
 //	serve issuer --data data
 func runServe(ts *testscript.TestScript, neg bool, args []string) {
@@ -61,8 +62,8 @@ func runServe(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: serve NAME FLAGS...")
 	}
 	name, use := args[0], "serve"
-	if name == "guard" {
-		use = "guard"
+	if name == "guard" || name == "notary" {
+		use = name
 	}
 	program, err := exec.LookPath("counterfoil")
 	ts.Check(err)

@@ -14,11 +14,11 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/issuer/forgery"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuer/store/postgres"
 	"github.com/counterfoil/counterfoil/issuer/store/sqlite"
-	"github.com/counterfoil/counterfoil/notary"
 )
 
 func serveFlags(flags *pflag.FlagSet, c *Config) {
@@ -28,9 +28,16 @@ func serveFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&s.Issuer, "issuer", s.Issuer, "`URL` of the issuer (default the listen address)")
 	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
 	flags.BoolVar(&s.StoreUnsafe, "store-unsafe", s.StoreUnsafe, "accept a store that may lose what it acknowledged")
-	flags.StringVar(&s.KEK, "kek", s.KEK, "`FILE` with the key-encryption key (default kek.json in the data folder)")
+	flags.StringVar(&s.KEK, "kek", s.KEK, "key-encryption key: `FILE`, env:NAME or pkcs11:URI (default kek.json in the data folder)")
+	flags.StringVar(&s.KEKNext, "kek-next", s.KEKNext, "the one that it is about to be changed for: `FILE`, env:NAME or pkcs11:URI")
+	flags.DurationVar(&s.RotateEvery, "rotate-every", s.RotateEvery, "how long a key signs before the next one takes over; 0: until told")
 	flags.StringVar(&s.SigningKeys, "signing-keys", s.SigningKeys, "pkcs11: `URI` of a token in which signing keys are made (default in the store, sealed)")
 	flags.StringVar(&s.Notary, "notary", s.Notary, "`FILE` with the notary's secret (default notary.key in the data folder)")
+	flags.StringSliceVar(&s.NotaryAt, "notary-at", s.NotaryAt, "`URL` of a notary in a process of its own: unix:PATH or https://HOST:PORT (repeatable)")
+	flags.StringVar(&s.NotaryCert, "notary-cert", s.NotaryCert, "PEM `FILE` with the certificate that it is shown")
+	flags.StringVar(&s.NotaryKey, "notary-key", s.NotaryKey, "PEM `FILE` with its key")
+	flags.StringVar(&s.NotaryCA, "notary-ca", s.NotaryCA, "PEM `FILE` with the authorities of its certificate (default the system's)")
+	flags.BoolVar(&s.Witness, "witness", s.Witness, "put the notary's signature into each access token")
 	flags.StringVar(&s.TLSCert, "tls-cert", s.TLSCert, "PEM `FILE` with the certificate, read again when it changes")
 	flags.StringVar(&s.TLSKey, "tls-key", s.TLSKey, "PEM `FILE` with its key")
 	flags.BoolVar(&s.TLS12, "tls-1-2", s.TLS12, "take TLS 1.2 too")
@@ -115,7 +122,12 @@ func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
 		return err
 	}
 	defer closeMaker()
-	st, iss, err := openIssuer(ctx, c, data, maker, log)
+	secrets, err := data.openSecrets(c, log)
+	if err != nil {
+		return err
+	}
+	defer secrets.close()
+	st, iss, err := openIssuer(ctx, c, data, secrets, maker, log)
 	if err != nil {
 		return err
 	}
@@ -179,8 +191,16 @@ func (c *ServeConfig) nameIssuer(addr net.Addr) error {
 }
 
 // openIssuer opens what an issuer stands on and starts it. The caller closes both.
-func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, maker keyring.KeyMaker, log *slog.Logger) (_ *store.Store, _ *issuer.Issuer, err error) {
-	secrets, err := data.openSecrets(c)
+func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, secrets *secrets, maker keyring.KeyMaker, log *slog.Logger) (_ *store.Store, _ *issuer.Issuer, err error) {
+	part, err := c.openNotary(data, secrets.notary, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	witnesses, err := part.witnessKeys(ctx, c.Witness)
+	if err != nil {
+		return nil, nil, err
+	}
+	hook, err := c.Forgery.open(data)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -194,16 +214,18 @@ func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, maker keyr
 		}
 	}()
 	ring, err := keyring.Open(ctx, st, keyring.Config{
-		Issuer: c.Issuer, KEK: secrets.kek, Algorithms: algorithms(c.Algorithms), MaxTokenLife: c.MaxTokenLife, Maker: maker, Log: log,
+		Issuer: c.Issuer, KEK: secrets.kek, NextKEK: secrets.next, Maker: maker, Notary: part.releaser, WitnessKeys: witnesses,
+		Algorithms: algorithms(c.Algorithms), MaxTokenLife: c.MaxTokenLife, RotateEvery: c.rotateEvery(), StandbyFor: c.StandbyFor, Log: log,
 	})
 	if err != nil {
 		return nil, nil, secrets.explain(err)
 	}
 	iss, err := issuer.New(ctx, issuer.Config{
-		URL: c.Issuer, Store: st, Keyring: ring, Tagger: notary.NewLocal(secrets.notary), PlainHTTP: c.PlainHTTP,
-		TokenLife: c.TokenLife, SessionLife: c.SessionLife, IdleLife: c.IdleLife, AuthTime: c.AuthTime,
+		URL: c.Issuer, Store: st, Keyring: ring, Tagger: part.tagger, Notaries: part.each, PlainHTTP: c.PlainHTTP,
+		TokenLife: c.TokenLife, SessionLife: c.SessionLife, IdleLife: c.IdleLife, AuthTime: c.AuthTime, Witness: c.Witness,
 		DefaultAudience: c.DefaultAudience, Audiences: c.audiences(), Scopes: c.Scopes,
 		Argon2: c.argon2(), TrustedProxies: c.TrustedProxies, TrustedOrigins: c.TrustedOrigins, Log: log,
+		Answer: forgery.Answer(c.Forgery.Answer), Webhook: hook,
 	})
 	return st, iss, err
 }
@@ -230,11 +252,11 @@ func (s *secrets) explain(err error) error {
 	if !errors.Is(err, keyring.ErrKEK) {
 		return err
 	}
-	if s.fresh {
-		return hinted(fmt.Errorf("this store was made with another key-encryption key than the new one in %s", s.kekFile),
+	if s.fresh && s.source.isFile() {
+		return hinted(fmt.Errorf("this store was made with another key-encryption key than the new one in %s", s.source),
 			"copy kek.json and notary.key from the first issuer's data folder, or name them: --kek FILE --notary FILE")
 	}
-	return fmt.Errorf("%s: %w", s.kekFile, err)
+	return explainKEK(err)
 }
 
 func explainServing(err error) error {
@@ -246,7 +268,9 @@ func explainServing(err error) error {
 
 // A serving is a server with the listeners that it serves.
 type serving struct {
-	server    *serve.Server
+	server interface {
+		Serve(ctx context.Context, listeners ...net.Listener) error
+	}
 	listeners []net.Listener
 }
 

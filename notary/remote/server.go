@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
@@ -36,6 +37,28 @@ type Server struct {
 	TLSCert, TLSKey string        // PEM files, read again when they change
 	ClientCA        string        // PEM file with the authorities of the certificates of those who may ask
 	Drain           time.Duration // for requests under way at the end; default [serve.DefaultDrain]
+
+	Around func(http.Handler) http.Handler // called once, around the handler, for figures; default nothing
+
+	counts counts
+}
+
+type counts struct{ tags, witnesses, checked, wrong, released, notReleased atomic.Uint64 }
+
+// Counts are what a [Server] did since it was made.
+type Counts struct {
+	Tags, Witnesses       uint64
+	Checked, Wrong        uint64 // records
+	Released, NotReleased uint64 // standby keys; those that were not sealed here
+}
+
+// Counts returns the counts by now.
+func (s *Server) Counts() Counts {
+	c := &s.counts
+	return Counts{
+		Tags: c.tags.Load(), Witnesses: c.witnesses.Load(), Checked: c.checked.Load(), Wrong: c.wrong.Load(),
+		Released: c.released.Load(), NotReleased: c.notReleased.Load(),
+	}
 }
 
 // A PlainError reports a listener on which anybody could ask the notary.
@@ -55,7 +78,11 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		}
 		return err
 	}
-	return s.server().Serve(ctx, listeners...)
+	handler := s.Handler()
+	if s.Around != nil {
+		handler = s.Around(handler)
+	}
+	return s.server(handler).Serve(ctx, listeners...)
 }
 
 // Check returns what [Server.Serve] would refuse the listeners for, and leaves
@@ -69,19 +96,19 @@ func (s *Server) Check(listeners ...net.Listener) error {
 			return &PlainError{ln.Addr().String()}
 		}
 	}
-	return s.server().Check(listeners...)
+	return s.server(nil).Check(listeners...)
 }
 
-func (s *Server) server() *serve.Server {
+func (s *Server) server(handler http.Handler) *serve.Server {
 	return &serve.Server{
-		Handler: s.Handler(), Log: s.Log, Drain: s.Drain,
+		Handler: handler, Log: s.Log, Drain: s.Drain,
 		TLSCert: s.TLSCert, TLSKey: s.TLSKey, ClientCA: s.ClientCA,
 	}
 }
 
 // Handler returns the endpoints. They ask nobody who he is: the listener did.
 func (s *Server) Handler() http.Handler {
-	d := &desk{notary: s.Notary, escrow: s.Escrow, log: s.Log}
+	d := &desk{notary: s.Notary, escrow: s.Escrow, log: s.Log, counts: &s.counts}
 	mux := http.NewServeMux()
 	handle := func(pattern string, h serve.HandlerFunc) {
 		mux.Handle(pattern, serve.Handler(s.Log, func(w http.ResponseWriter, r *http.Request) error {
@@ -121,6 +148,7 @@ type desk struct {
 	notary *notary.Local
 	escrow *notary.Escrow
 	log    *slog.Logger
+	counts *counts
 }
 
 func badRequest(what string) error {
@@ -148,6 +176,10 @@ func (d *desk) tag(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	d.counts.tags.Add(1)
+	if answer.Witness != "" {
+		d.counts.witnesses.Add(1)
+	}
 	return serve.WriteJSON(w, http.StatusOK, answer)
 }
 
@@ -169,11 +201,15 @@ func (d *desk) check(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	verdict := make([]byte, len(right))
+	wrong := len(right)
 	for i, ok := range right {
 		if ok {
 			verdict[i] = 1
+			wrong--
 		}
 	}
+	d.counts.checked.Add(uint64(len(right)))
+	d.counts.wrong.Add(uint64(wrong))
 	w.Header().Set("Content-Type", verdictType)
 	_, err = w.Write(verdict)
 	return err
@@ -189,9 +225,11 @@ func (d *desk) release(w http.ResponseWriter, r *http.Request) error {
 	}
 	inner, err := d.escrow.Release(r.Context(), req.KeyID, req.Sealed)
 	if err != nil {
+		d.counts.notReleased.Add(1)
 		d.log.Warn("a standby key was asked for that is not sealed here", "client", client(r))
 		return &serve.Error{Status: http.StatusBadRequest, Code: codeNotSealed}
 	}
+	d.counts.released.Add(1)
 	d.log.Warn("a standby key was released", "kid", req.KeyID, "client", client(r))
 	return serve.WriteJSON(w, http.StatusOK, releaseMessage{Sealed: inner})
 }
