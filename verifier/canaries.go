@@ -28,6 +28,7 @@ type canaryKeys struct {
 	held  string         // name of the set in feed.canaries
 	text  jsontext.Value // of that set
 	tried time.Time      // when they were last asked for
+	err   error          // why they are not had, since then
 }
 
 // nameOf is how a manifest names a set of canaries: no relay can put another one in
@@ -67,27 +68,33 @@ func (f *feed) takeCanaries(text jsontext.Value) error {
 	return nil
 }
 
-// wantsCanaries reports whether it is time to ask for the canary keys.
-func (f *feed) wantsCanaries() bool {
+// wantsCanaries reports whether it is time to ask for the canary keys. While it is
+// not, err is why they are still not had.
+func (f *feed) wantsCanaries() (due bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.flock.named == f.flock.held || time.Since(f.flock.tried) < canarySpacing {
-		return false
+	if f.flock.named == f.flock.held {
+		return false, nil
+	}
+	if time.Since(f.flock.tried) < canarySpacing {
+		return false, f.flock.err
 	}
 	f.flock.tried = time.Now()
-	return true
+	return true, nil
 }
 
 // fetchCanaries gets the canary keys that the manifest names, if they are not had.
 func (f *feed) fetchCanaries(ctx context.Context) error {
-	if !f.wantsCanaries() {
-		return nil
-	}
-	answer, _, err := f.askForKeys(ctx)
-	if err != nil {
+	due, err := f.wantsCanaries()
+	if !due {
 		return err
 	}
+	answer, _, err := f.askForKeys(ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.takeCanaries(answer.Canaries)
+	if err == nil {
+		err = f.takeCanaries(answer.Canaries)
+	}
+	f.flock.err = err
+	return err
 }

@@ -53,7 +53,7 @@ func Show(v *Verifier, kid string, n, size int) {
 		text := make([]byte, size)
 		binary.BigEndian.PutUint64(text, uint64(i))
 		id, _ := r.name(kid + string(text))
-		r.show(exhibit{id, kid, string(text), 1 << 31, &proof{}})
+		r.show(exhibit{id: id, kid: kid, text: string(text), expiry: 1 << 31, proof: &proof{}})
 	}
 }
 
@@ -91,3 +91,6 @@ func ParseFinding(body []byte) (genuine bool, err error) {
 	state, err := parseFinding(body)
 	return state == proved, err
 }
+
+// KeysDigest names the key set that is held.
+func (v *Verifier) KeysDigest() string { return v.keys.digest() }

@@ -21,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/memnet"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jwks"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
@@ -52,6 +53,9 @@ type origin struct {
 	maxLife  time.Duration
 
 	witnesses *jwk.Set
+
+	keysVer  uint64     // of the signed key set; 0: it signs none
+	canaries []*jwk.Key // private ones
 
 	epoch, base uint64
 	entries     []revocation.Entry
@@ -164,6 +168,10 @@ func (o *origin) answer(w http.ResponseWriter, r *http.Request) {
 		o.metadata(w)
 	case path == "/jwks":
 		w.Write(o.jwks())
+	case path == "/jwks.jwt":
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		io.WriteString(w, o.signedSet())
 	case path == "/revocation/key":
 		o.key(w, r)
 	case path == "/revocation/manifest":
@@ -192,6 +200,9 @@ func (o *origin) metadata(w http.ResponseWriter) {
 	if o.noFeed {
 		m.Feed = ""
 	}
+	if o.keysVer > 0 {
+		m.SignedJWKSURI = o.iss + "/jwks.jwt"
+	}
 	o.mu.Unlock()
 	json.NewEncoder(w).Encode(m)
 }
@@ -203,9 +214,11 @@ func (o *origin) jwks() []byte {
 }
 
 // keySet is called with mu held.
-func (o *origin) keySet() []byte {
+func (o *origin) keySet() []byte { return keySetOf(o.signing) }
+
+func keySetOf(keys []*jwk.Key) []byte {
 	var docs []string
-	for _, k := range o.signing {
+	for _, k := range keys {
 		doc, err := k.MarshalJSON()
 		if err != nil {
 			panic(err)
@@ -213,6 +226,35 @@ func (o *origin) keySet() []byte {
 		docs = append(docs, string(doc))
 	}
 	return []byte(`{"keys":[` + strings.Join(docs, ",") + `]}`)
+}
+
+// signedSet is called with mu held.
+func (o *origin) signedSet() string { return o.signSet(o.feedKey, o.keysVer, o.signing) }
+
+// signSet signs keys, or would.
+func (o *origin) signSet(by *jwk.Key, version uint64, keys []*jwk.Key) string {
+	body := keySetOf(keys)
+	set, err := jwk.ParseSet(body)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(body)
+	s := jwks.Signed{Issuer: o.iss, IssuedAt: o.now(), Version: version, KeySet: wire.Encode(sum[:]), Keys: set}
+	token, err := s.Sign(by)
+	if err != nil {
+		panic(err)
+	}
+	return token
+}
+
+// rotate publishes other keys, of which the first signs.
+func (o *origin) rotate(keys ...*jwk.Key) {
+	o.set(func() {
+		o.signing = keys
+		if o.keysVer > 0 {
+			o.keysVer++
+		}
+	})
 }
 
 func (o *origin) key(w http.ResponseWriter, r *http.Request) {
@@ -236,9 +278,13 @@ func (o *origin) keyAnswer() []byte {
 	for _, s := range o.secrets {
 		keys = append(keys, map[string]string{"id": handleKey(s).ID(), "key": wire.Encode(s)})
 	}
-	body, err := json.Marshal(map[string]any{
+	answer := map[string]any{
 		"kfid": keys[0]["id"], "key": keys[0]["key"], "root": json.RawMessage(root), "handle_keys": keys,
-	})
+	}
+	if len(o.canaries) > 0 {
+		answer["canaries"] = json.RawMessage(keySetOf(o.canaries))
+	}
+	body, err := json.Marshal(answer)
 	if err != nil {
 		panic(err)
 	}
@@ -295,7 +341,11 @@ func (o *origin) signManifest() string {
 		MaxLife: o.maxLife, Heartbeat: 250 * time.Millisecond,
 	}
 	sum := sha256.Sum256(o.keySet())
-	m.KeySet = wire.Encode(sum[:])
+	m.KeySet, m.KeySetVersion = wire.Encode(sum[:]), o.keysVer
+	if len(o.canaries) > 0 {
+		sum := sha256.Sum256(keySetOf(o.canaries))
+		m.Canaries = wire.Encode(sum[:])
+	}
 	if o.manifest != nil {
 		o.manifest(m)
 	}
