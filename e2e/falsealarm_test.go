@@ -3,9 +3,11 @@ package e2e_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -138,7 +140,8 @@ var events = []event{
 		w.restart(w.verifiers[0])
 		w.restart(w.verifiers[1])
 	}},
-	{"the first secret dropped, its tokens dead", func(w *honestWorld) { w.late = nil; w.setSecrets(w.secrets[0]) }},
+	{"an hour, in which the tokens of the first secret die", (*honestWorld).waitAnHour},
+	{"the first secret dropped", func(w *honestWorld) { w.setSecrets(w.secrets[0]) }},
 	{"a restart of the issuer without it", (*honestWorld).restartIssuer},
 }
 
@@ -158,6 +161,27 @@ func (w *honestWorld) restart(v *honestVerifier) {
 func (w *honestWorld) restartIssuer() {
 	w.iss.Stop(w.t)
 	w.iss.Restart(w.t)
+}
+
+// waitAnHour lets an hour pass for everybody, until the issuer has forgotten the
+// probes of before too.
+func (w *honestWorld) waitAnHour() {
+	w.late = nil
+	before := w.clock.Now()
+	w.clock.step(time.Hour)
+	for _, v := range w.verifiers {
+		v.clock.step(time.Hour)
+	}
+	waitFor(w.t, nil, "the end of the probes of before", func() error {
+		return w.iss.Store(w.t).View(w.t.Context(), func(tx *store.Tx) error {
+			old, err := tx.Probes(time.Time{})
+			if err == nil && slices.ContainsFunc(old, func(p store.Probe) bool { return !p.At.After(before) }) {
+				err = errors.New("they are still there")
+			}
+			return err
+		})
+	})
+	w.restartIssuer()
 }
 
 // setSecrets changes the notary's secrets: the first tags, all check.

@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -52,7 +54,7 @@ func newField(t *testing.T, answer string) *field {
 func newFieldOver(t *testing.T, tls *certificate, answer string) *field {
 	t.Helper()
 	f := &field{notary: newNotary(t), alarms: newAlarms(t)}
-	config := fmt.Sprintf("  forgery:\n    answer: %s\n    webhook: %s\n", answer, f.alarms.url)
+	config := fmt.Sprintf("  forgery:\n    answer: %s\n    webhook: %s\n", strconv.Quote(answer), f.alarms.url)
 	f.iss = newIssuerWith(t, tls, config, "--notary-at", "unix:"+f.notary.socket)
 	f.iss.addUser(t, "alice")
 	for i := range 3 {
@@ -174,6 +176,28 @@ func (f *field) untilReplaced(t *testing.T, stolen string) {
 	}
 }
 
+// untilPrepared waits until every guard holds the key that would come next, as it
+// does a second after that was published, and usually a day before it is needed.
+func (f *field) untilPrepared(t *testing.T) {
+	t.Helper()
+	waitFor(t, f.iss.process, "a standby that every guard holds", func() error {
+		var keys []struct {
+			State   string    `json:"state"`
+			Ready   time.Time `json:"ready"`
+			Waiting []string  `json:"waiting"`
+		}
+		if err := json.Unmarshal([]byte(f.iss.command(t, "", "keys", "list", "--json")), &keys); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range keys {
+			if k.State == "standby" && !k.Ready.IsZero() && len(k.Waiting) == 0 {
+				return nil
+			}
+		}
+		return errors.New("there is none yet")
+	})
+}
+
 // strikeEach steals and forges once for each of a list, under load, and reports how
 // long it took to find out.
 func (f *field) strikeEach(t *testing.T, list []forgery) {
@@ -181,6 +205,7 @@ func (f *field) strikeEach(t *testing.T, list []forgery) {
 	crowd := newCrowd(t, f.iss, f.guards, crowdSize)
 	var alarmed, refused []time.Duration
 	for i, forged := range list {
+		f.untilPrepared(t)
 		stolen := f.thief.steal(t).KeyID()
 		s := f.strike(t, forged, i)
 		alarmed, refused = append(alarmed, s.alarmed), append(refused, s.refused)

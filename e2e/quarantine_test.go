@@ -187,6 +187,7 @@ func TestThreat93KillUnderLoad(t *testing.T) {
 	crowd := newCrowd(t, f.iss, f.guards, crowdSize)
 	var took []time.Duration
 	for range 5 {
+		f.untilPrepared(t)
 		key := f.thief.steal(t)
 		f.renewVictim(t)
 		old := f.victim.Access
