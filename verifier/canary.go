@@ -70,6 +70,6 @@ func (r *reporter) sing(kid, token string) {
 	}
 	id, _ := r.name(token[:strings.LastIndexByte(token, '.')])
 	if r.seen.find(id) == unreported {
-		r.show(exhibit{id, kid, strings.Clone(token), r.until(r.now().Add(seenLife)), &proof{}})
+		r.show(exhibit{id: id, kid: kid, text: strings.Clone(token), expiry: r.until(r.now().Add(seenLife)), proof: &proof{}})
 	}
 }

@@ -36,6 +36,9 @@ type exhibit struct {
 	text   string
 	expiry uint32
 	proof  *proof
+
+	tries uint8     // answers that the issuer cannot tell
+	due   time.Time // when it may be shown again
 }
 
 // exhibits are those that wait, guarded by reporter.mu.
@@ -82,24 +85,33 @@ func (r *reporter) keep(e exhibit) {
 	signal(r.wakeShow)
 }
 
-// exhibit returns the one that is to be sent next, or nil.
-func (r *reporter) exhibit() *exhibit {
+// exhibit returns the one that is to be sent next, or nil and when to ask again.
+func (r *reporter) exhibit(now time.Time) (e *exhibit, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.exhibits.list) == 0 {
-		return nil
+	wait = offFor
+	for _, e := range r.exhibits.list {
+		left := e.due.Sub(now)
+		if left <= 0 {
+			return e, 0
+		}
+		wait = min(wait, left)
 	}
-	return r.exhibits.list[0]
+	return nil, wait
 }
 
 // showAll sends exhibits one after the other until ctx ends.
 func (r *reporter) showAll(ctx context.Context) {
 	pause := minReportPause
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for ctx.Err() == nil {
-		e := r.exhibit()
+		e, wait := r.exhibit(time.Now())
 		if e == nil {
+			timer.Reset(wait)
 			select {
 			case <-ctx.Done():
+			case <-timer.C:
 			case <-r.wakeShow:
 			}
 			continue
@@ -114,7 +126,7 @@ func (r *reporter) showAll(ctx context.Context) {
 	}
 }
 
-// send shows the issuer one token and keeps what it says. After an error the token
+// send shows the issuer one token and keeps what it says. Without a verdict the token
 // waits behind the others.
 func (r *reporter) send(ctx context.Context, e *exhibit) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -125,6 +137,8 @@ func (r *reporter) send(ctx context.Context, e *exhibit) error {
 		state, err = parseFinding(answer)
 	}
 	switch {
+	case err == nil && state == unreported:
+		state = r.puzzle(e)
 	case err == nil:
 		r.counts.evidence.Add(1)
 	case isStatus(err, http.StatusNotFound):
@@ -139,6 +153,18 @@ func (r *reporter) send(ctx context.Context, e *exhibit) error {
 	}
 	r.examined(e, state)
 	return err
+}
+
+// puzzle puts off a token of which the issuer cannot tell what it is: perhaps its
+// notaries do not agree. One that has expired is given up after some attempts.
+func (r *reporter) puzzle(e *exhibit) proofState {
+	if e.tries++; e.tries > againTries && e.expiry < unixSeconds(r.now()) {
+		r.counts.evidenceDropped.Add(1)
+		return exhibited
+	}
+	e.tries = min(e.tries, againTries+1)
+	e.due = time.Now().Add(againPause(e.tries))
+	return unreported
 }
 
 // examined keeps what has become of an exhibit: unreported if nothing has.
@@ -159,9 +185,9 @@ func (r *reporter) examined(e *exhibit, state proofState) {
 	r.remember(e.id, e.expiry, state)
 }
 
-// parseFinding reads what the issuer says of a token. That its tag is right after
-// all is for the auditor to say, and whatever else it is, it is not to be shown
-// again.
+// parseFinding reads what the issuer says of a token: proved or exhibited, and
+// unreported when it cannot tell. All that is not genuine is one to us: it has been
+// seen by who can judge it.
 func parseFinding(body []byte) (proofState, error) {
 	var answer struct {
 		Verdict string `json:"verdict"`
@@ -172,8 +198,10 @@ func parseFinding(body []byte) (proofState, error) {
 	switch answer.Verdict {
 	case "genuine":
 		return proved, nil
-	case "forged", "unsigned", "unknown", "canary":
+	case "forged", "unsigned", "canary":
 		return exhibited, nil
+	case "unknown":
+		return unreported, nil
 	}
 	return unreported, errAnswer
 }
@@ -201,7 +229,7 @@ func (r *reporter) refused(keys jwk.Source, token string, err error) {
 	}
 	expiry := expiryOf(u.UnverifiedPayload(), r.now())
 	if breaksLimits(err, h, token) {
-		r.show(exhibit{id, h.KeyID, strings.Clone(token), r.until(expiry), &proof{}})
+		r.show(exhibit{id: id, kid: h.KeyID, text: strings.Clone(token), expiry: r.until(expiry), proof: &proof{}})
 		return
 	}
 	if sampled && r.now().Before(expiry.Add(jwt.DefaultLeeway)) {

@@ -184,7 +184,7 @@ func (r *reporter) look(t *checked) {
 		t.proof.Store(r.report(t))
 	case p.is() == disproved:
 		id, _ := r.name(t.SigningInput())
-		r.show(exhibit{id, t.Key().KeyID(), t.text, r.until(t.expiry), p})
+		r.show(exhibit{id: id, kid: t.Key().KeyID(), text: t.text, expiry: r.until(t.expiry), proof: p})
 	default:
 		t.proof.Store(p.settle())
 	}

@@ -317,6 +317,7 @@ func TestEvidenceIsShownUntilAVerdict(t *testing.T) {
 		"503":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
 		"429":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
 		"garbage": answerJSON(`{"verdict":"fine"}`),
+		"unknown": answerJSON(`{"verdict":"unknown"}`),
 		"empty":   answerJSON(`{}`),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -327,11 +328,11 @@ func TestEvidenceIsShownUntilAVerdict(t *testing.T) {
 				verify(t, v, forged)
 				pass(time.Minute)
 				_, n := a.count()
-				if n < 5 || n > 60 {
+				if n < 4 || n > 60 {
 					t.Errorf("shown %d times in a minute", n)
 				}
 				a.set(func() { a.examine = nil; a.evidence = nil })
-				pass(10 * time.Second)
+				pass(30 * time.Second)
 				a.wantEvidence(t, forged)
 				if s := v.Status().Seen; s.Evidence != 0 || s.EvidenceSent != 1 {
 					t.Errorf("%+v", s)
@@ -451,4 +452,56 @@ func TestStatusOfReportsIsAnswered(t *testing.T) {
 	if _, challenge, _ := verifier.StatusOf(errors.Join(verifier.ErrForged)); strings.Contains(challenge, "forged") {
 		t.Error("the thief is told")
 	}
+}
+
+// An answer that comes after everything was forgotten changes nothing.
+func TestAnswerAfterEverythingWasForgotten(t *testing.T) {
+	audited(t, func(t *testing.T, a *auditor) {
+		v := a.o.ready(t, nil)
+		late := make(chan struct{})
+		a.set(func() {
+			a.seen = func(w http.ResponseWriter, r *http.Request) {
+				<-late
+				answerJSON(`{"wrong":[0],"again":[]}`)(w, r)
+			}
+		})
+		verify(t, v, a.genuine(nil))
+		pass(time.Second) // under way
+		a.o.quarantine()
+		pass(time.Second)
+		a.o.door("/revocation/seen", http.NotFound)
+		pass401(t, verify(t, v, a.genuine(claims{"n": 1})), verifier.ErrUnproved)
+		if s := v.Status().Seen; !s.Off || s.Waiting != 0 || s.WaitingBytes != 0 {
+			t.Errorf("%+v", s)
+		}
+		close(late)
+		pass(time.Second)
+		if s := v.Status().Seen; s.Waiting != 0 || s.WaitingBytes != 0 || s.Wrong != 0 {
+			t.Errorf("after the late answer: %+v", s)
+		}
+		a.wantEvidence(t)
+	})
+}
+
+// What the issuer cannot tell, and nobody can use any more, is given up.
+func TestPuzzlesEndWithTheirTokens(t *testing.T) {
+	audited(t, func(t *testing.T, a *auditor) {
+		v := a.o.ready(t, nil)
+		a.set(func() { a.verdict, a.seen = "unknown", answerJSON(`{"wrong":[],"again":[0]}`) })
+		verify(t, v, a.genuine(nil))
+		verify(t, v, must(a.signer("JWT").Sign(notary.Join(idOf(a.genuine(nil)), a.payload(nil)))))
+		pass(tokenLife + jwt.MaxLeeway)
+		if s := v.Status().Seen; s.Waiting != 1 || s.Evidence != 1 {
+			t.Errorf("while the tokens are good: %+v", s)
+		}
+		pass(2 * time.Minute)
+		s := v.Status().Seen
+		if s.Waiting != 0 || s.Evidence != 0 || s.Dropped != 1 || s.EvidenceDropped != 1 {
+			t.Errorf("after: %+v", s)
+		}
+		records, evidence := a.count()
+		if records > 120 || evidence > 120 {
+			t.Errorf("asked %d times and shown %d times", records, evidence)
+		}
+	})
 }

@@ -77,7 +77,8 @@ func (r *reporter) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		due, wait := r.next(time.Now())
 		if due {
-			work.Go(func() { r.fly(ctx) })
+			batch, urgent := r.take()
+			work.Go(func() { r.fly(ctx, batch, urgent) })
 			continue
 		}
 		timer.Reset(wait)
@@ -140,12 +141,15 @@ func (r *reporter) bringBack(now time.Time) {
 	}
 }
 
-// fly sends one report and draws its conclusions.
-func (r *reporter) fly(ctx context.Context) error {
-	batch, urgent := r.take()
+// fly sends reports and draws the conclusions.
+func (r *reporter) fly(ctx context.Context, batch []*report, urgent bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(urgent))
 	defer cancel()
 	sent, records := r.records(batch)
+	if len(records) == 0 {
+		r.touchDown()
+		return nil // which says nothing of the issuer
+	}
 	verdicts, err := r.ask(ctx, records)
 	switch {
 	case err == nil:
@@ -223,9 +227,6 @@ func (r *reporter) records(batch []*report) (sent []*report, records []notary.Re
 
 // ask sends records to the auditor by way of the issuer.
 func (r *reporter) ask(ctx context.Context, records []notary.Record) ([]verdict, error) {
-	if len(records) == 0 {
-		return nil, nil
-	}
 	body, err := notary.AppendReport(nil, records)
 	if err != nil {
 		return nil, err
@@ -345,7 +346,7 @@ func unixSeconds(t time.Time) uint32 { return uint32(max(t.Unix(), 1)) }
 // evidence. Callers hold r.mu.
 func (r *reporter) condemn(rep *report) {
 	r.close(rep, disproved)
-	r.keep(exhibit{rep.id, rep.kid, rep.text, rep.expiry, rep.proof})
+	r.keep(exhibit{id: rep.id, kid: rep.kid, text: rep.text, expiry: rep.expiry, proof: rep.proof})
 }
 
 // postpone sends a report again later: soon if somebody waits for it. Callers hold
@@ -361,9 +362,15 @@ func (r *reporter) postpone(rep *report, now time.Time) {
 		r.close(rep, unreported)
 		return
 	}
-	pause := min(minAgainPause<<min(rep.tries-1, againTries), maxAgainPause)
-	rep.due = now.Add(pause/2 + rand.N(pause/2))
+	rep.tries = min(rep.tries, againTries+1)
+	rep.due = now.Add(againPause(rep.tries))
 	r.later.push(rep)
+}
+
+// againPause is how long to wait after so many answers without a verdict.
+func againPause(tries uint8) time.Duration {
+	pause := min(minAgainPause<<(tries-1), maxAgainPause)
+	return pause/2 + rand.N(pause/2)
 }
 
 // putBack keeps reports that did not arrive.
@@ -395,17 +402,24 @@ func (r *reporter) suspend(d time.Duration) {
 	r.eachChunk(all, func(_ int, rep *report) { r.close(rep, unreported) })
 }
 
-// landed ends a flight, and sets the pace by how it went.
-func (r *reporter) landed(err error) {
+// touchDown ends a flight.
+func (r *reporter) touchDown() {
 	r.mu.Lock()
 	r.flights--
+	r.mu.Unlock()
+	signal(r.wake)
+}
+
+// landed ends a flight, and sets the pace by how it went.
+func (r *reporter) landed(err error) {
+	defer r.touchDown() // after the pace is known
+	r.mu.Lock()
 	news := r.pace.note(err, time.Now())
 	if err == nil && !r.pace.closed {
 		r.pace.offUntil = time.Time{}
 		r.off.Store(false)
 	}
 	r.mu.Unlock()
-	signal(r.wake)
 	if err != nil {
 		r.counts.errors.Add(1)
 	}
@@ -449,9 +463,15 @@ func (r *reporter) farewell(ctx context.Context) {
 		r.ordinary.push(rep)
 	}
 	r.mu.Unlock()
-	for r.takeOff() && r.fly(ctx) == nil {
+	for r.takeOff() {
+		if batch, urgent := r.take(); r.fly(ctx, batch, urgent) != nil {
+			break
+		}
 	}
-	for e := r.exhibit(); e != nil && r.send(ctx, e) == nil; e = r.exhibit() {
+	for now := time.Now(); ; {
+		if e, _ := r.exhibit(now); e == nil || r.send(ctx, e) != nil {
+			break
+		}
 	}
 	r.mu.Lock()
 	r.pace.closed = true
