@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/counterfoil/counterfoil/issuer/keyring/pkcs11"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -98,14 +97,13 @@ func (d dataFolder) makeSecrets(kek kekSource, notaryFile string) (fresh bool, e
 }
 
 func lostSecrets(lacksKEK, lacksNotary bool, kek kekSource, notaryFile string) error {
-	var lost []string
-	if lacksKEK {
-		lost = append(lost, string(kek))
+	switch {
+	case lacksKEK && lacksNotary:
+		return fmt.Errorf("%s and %s are missing, and the database is there: restore them from a backup", kek, notaryFile)
+	case lacksKEK:
+		return fmt.Errorf("%s is missing, and the database is there: restore it from a backup", kek)
 	}
-	if lacksNotary {
-		lost = append(lost, notaryFile)
-	}
-	return fmt.Errorf("missing, and the database is there: %s; restore it from a backup", strings.Join(lost, " and "))
+	return fmt.Errorf("%s is missing, and the database is there: restore it from a backup", notaryFile)
 }
 
 // openKEKs opens the key-encryption key in force and the next one.

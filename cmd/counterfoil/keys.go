@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,11 +13,67 @@ import (
 // signingKey is a key of the ring as the issuer's administration shows one.
 type signingKey struct {
 	KeyID     string    `json:"kid"`
+	Use       string    `json:"use"`
 	Algorithm string    `json:"alg"`
 	State     string    `json:"state"`
 	Published time.Time `json:"published"`
 	Activated time.Time `json:"activated,omitzero"` // when it began to sign
 	Stopped   time.Time `json:"stopped,omitzero"`   // when it ceased to
+	Due       time.Time `json:"due,omitzero"`       // when the next one takes over
+	Ready     time.Time `json:"ready,omitzero"`     // of the next one: from when on it may be told to
+	Waiting   []string  `json:"waiting,omitempty"`  // of the next one: verifiers that do not hold it yet
+}
+
+// stands is the state of a key, and what makes it another one than the others.
+func (k *signingKey) stands() string {
+	switch {
+	case k.Use == "canary" && k.State == "standby":
+		return "canary"
+	case k.Use == "canary" || k.Use == "drill":
+		return k.Use + ", " + k.State
+	}
+	return k.State
+}
+
+// age is how long a key has been doing what it does.
+func (k *signingKey) age(now time.Time) string {
+	since := k.Published
+	for _, t := range []time.Time{k.Activated, k.Stopped} {
+		if !t.IsZero() {
+			since = t
+		}
+	}
+	return span(now.Sub(since))
+}
+
+// next says what comes for a key.
+func (k *signingKey) next(now time.Time) string {
+	switch {
+	case len(k.Waiting) > 0:
+		return fmt.Sprintf("waits for %d verifiers", len(k.Waiting))
+	case k.Due.After(now):
+		return "rotates in " + span(k.Due.Sub(now))
+	case !k.Due.IsZero():
+		return "is to be rotated"
+	case k.Ready.After(now):
+		return "ready in " + span(k.Ready.Sub(now))
+	case !k.Ready.IsZero():
+		return "ready"
+	}
+	return "-"
+}
+
+// span writes a duration in its largest unit, which is enough to plan by.
+func span(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
 }
 
 // rotation is what a rotation did.
@@ -22,11 +81,12 @@ type rotation struct {
 	Algorithm string `json:"alg"`
 	From      string `json:"from,omitempty"`
 	To        string `json:"to"`
-	Added     string `json:"added"`
+	Added     string `json:"added,omitempty"`
 }
 
 func (a *app) keysCommand() *cobra.Command {
-	return a.group("keys", "The issuer's signing keys", a.keysListCommand(), a.keysRotateCommand(), a.keysKillCommand())
+	return a.group("keys", "The issuer's signing keys", a.keysListCommand(), a.keysRotateCommand(), a.keysKillCommand(),
+		a.keysCanaryCommand(), a.keysResealCommand())
 }
 
 func (a *app) keysListCommand() *cobra.Command {
@@ -36,21 +96,36 @@ func (a *app) keysListCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the signing keys", Args: takes(),
+		Long: `List the signing keys: how long each has been in its state, when the next rotation
+is due, and which verifiers hold it up because they do not have the next key yet.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			keys, done, err := fetchList[signingKey](cmd.Context(), a, &admin, "/admin/keys", machine)
 			if err != nil || done {
 				return err
 			}
-			rows := make([][]string, len(keys))
-			for i, k := range keys {
-				rows[i] = []string{k.KeyID, k.Algorithm, k.State, stamp(k.Published), stamp(k.Activated), stamp(k.Stopped)}
-			}
-			return printTable(a.stdout, "KID ALG STATE PUBLISHED ACTIVATED STOPPED", rows)
+			return a.printKeys(keys)
 		},
 	}
 	admin.register(cmd.Flags())
 	cmd.Flags().BoolVar(&machine, "json", false, "print one JSON array")
 	return cmd
+}
+
+func (a *app) printKeys(keys []signingKey) error {
+	now := a.now()
+	rows := make([][]string, len(keys))
+	for i, k := range keys {
+		rows[i] = []string{k.KeyID, k.Algorithm, k.stands(), k.age(now), stamp(k.Published), stamp(k.Activated), stamp(k.Stopped), k.next(now)}
+	}
+	if err := printTable(a.stdout, "KID ALG STATE AGE PUBLISHED ACTIVATED STOPPED NEXT", rows); err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if len(k.Waiting) > 0 {
+			a.say("%s: these verifiers do not hold it yet: %s", k.KeyID, printable(strings.Join(k.Waiting, ", ")))
+		}
+	}
+	return nil
 }
 
 func (a *app) keysRotateCommand() *cobra.Command {
@@ -62,6 +137,9 @@ func (a *app) keysRotateCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "rotate", Short: "Let the standby key sign and publish a new standby", Args: takes(),
+		Long: `Let the standby key sign and publish a new standby. It is refused as long as a
+connected verifier does not hold the standby, which is named then, or as long as a
+key set from before may be in a cache. With --force nobody is waited for.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(&admin)
 			if err != nil {
@@ -71,7 +149,7 @@ func (a *app) keysRotateCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodPost, "/admin/keys/rotate", map[string]any{"alg": alg, "force": force}, &done); err != nil {
 				return err
 			}
-			a.say("%s signs with %s from now on; %s is the new standby", done.Algorithm, done.To, done.Added)
+			a.say("%s signs with %s from now on; %s is the new standby", done.Algorithm, done.To, cmp.Or(done.Added, "(not made yet)"))
 			if machine {
 				return a.printJSON(done)
 			}
@@ -80,7 +158,7 @@ func (a *app) keysRotateCommand() *cobra.Command {
 	}
 	admin.register(cmd.Flags())
 	cmd.Flags().StringVar(&alg, "alg", "", "algorithm (default the first one of the issuer)")
-	cmd.Flags().BoolVar(&force, "force", false, "do not wait until the standby is in every cached key set")
+	cmd.Flags().BoolVar(&force, "force", false, "do not wait until every verifier and every cached key set has the standby")
 	cmd.Flags().BoolVar(&machine, "json", false, "print what was done as one JSON object")
 	return cmd
 }
@@ -93,7 +171,10 @@ func (a *app) keysKillCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "kill KID", Short: "Give up a stolen key: nothing that it signs is good any more", Args: takes("KID"),
 		Long: `Give up a key that was stolen. Everything that it has signed, and whatever the
-thief will sign with it, is refused for ever; the standby signs at once.`,
+thief will sign with it, is refused for ever; the standby signs at once. It is the
+last step of the answer to a forgery, taken by hand: users whose token is refused
+renew it and stay signed in.`,
+		Example: "counterfoil keys kill 3q2-7wEj --wait",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order.Kind, order.Value, order.Absolute = "key", args[0], true
 			return a.revoke(cmd.Context(), &admin, &order)

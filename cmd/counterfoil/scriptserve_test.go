@@ -68,7 +68,7 @@ func runServe(ts *testscript.TestScript, neg bool, args []string) {
 	program, err := exec.LookPath("counterfoil")
 	ts.Check(err)
 	d := &daemon{cmd: exec.Command(program, append([]string{use}, args[1:]...)...), ready: make(chan string, 1), ended: make(chan struct{})}
-	d.cmd.Dir, d.cmd.Env = ts.Getenv("WORK"), append(os.Environ(), "COUNTERFOIL_LOG_FORMAT=text")
+	d.cmd.Dir, d.cmd.Env = ts.Getenv("WORK"), append(os.Environ(), "COUNTERFOIL_LOG_FORMAT=text", "KEK="+ts.Getenv("KEK"))
 	stderr, err := d.cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(d.cmd.Start())
