@@ -137,10 +137,10 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 			return nil, err
 		}
 	}
-	if err := k.holdStandbys(ctx); err != nil {
+	if err := k.Reload(ctx); err != nil {
 		return nil, err
 	}
-	if err := k.Reload(ctx); err != nil {
+	if err := k.holdStandbys(ctx); err != nil && !errors.Is(err, notary.ErrUnavailable) {
 		return nil, err
 	}
 	for _, err := range k.ring.Load().closed {

@@ -8,7 +8,6 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
-	"github.com/counterfoil/counterfoil/notary"
 )
 
 // A draft is a key that was made and is in no row yet. It is made before the
@@ -238,17 +237,16 @@ func (k *Keyring) fill(ctx context.Context, at place) (added []string, err error
 }
 
 // holdStandbys seals to the notary the standbys that are not yet: the store was used
-// without one before.
+// without one before. In a backup of that time they stay.
 func (k *Keyring) holdStandbys(ctx context.Context) error {
-	release, err := k.releaseKey(ctx)
-	if errors.Is(err, notary.ErrUnavailable) {
-		k.cfg.Log.Warn("standbys that are not sealed to the notary stay so until the next start", "err", err)
+	if k.cfg.Notary == nil || k.ring.Load().bare == 0 {
 		return nil
 	}
-	if err != nil || release == nil {
+	release, err := k.releaseKey(ctx)
+	if err != nil {
 		return err
 	}
-	return k.change(ctx, actorSelf, func(c *change) error {
+	err = k.change(ctx, actorSelf, func(c *change) error {
 		for i := range c.rows {
 			row := &c.rows[i]
 			if row.Use != UseAccess || row.State != Standby || !underKEK(row.Sealed) {
@@ -260,6 +258,10 @@ func (k *Keyring) holdStandbys(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return k.Reload(ctx)
 }
 
 func (c *change) hold(release *jwk.Key, row *store.KeyRow) error {

@@ -59,7 +59,7 @@ func (k *Keyring) plan(alg jwk.Algorithm) Plan {
 // All that it goes by is in the store, so that any number of nodes may call it: of
 // two that rotate at once one does, and one that was restarted forgets nothing.
 func (k *Keyring) Scheduled(ctx context.Context, gate Gate) error {
-	var all []error
+	all := []error{k.holdStandbys(ctx)}
 	for _, alg := range k.cfg.Algorithms {
 		if err := k.scheduled(ctx, alg, gate); err != nil {
 			all = append(all, err)

@@ -33,6 +33,7 @@ type ring struct {
 	infos    []Info
 	public   *jwk.Set
 	canaries *jwk.Set
+	bare     int                 // standbys that are not sealed to the notary
 	known    map[string]*jwk.Key // the public half of every key that is or was, by kid
 
 	signers map[place]*jws.Signer
@@ -148,6 +149,9 @@ func (k *Keyring) build(ctx context.Context, rows []store.KeyRow, kek string) (*
 			return nil, err
 		}
 		r.known[row.KID] = key
+		if row.Use == UseAccess && row.State == Standby && underKEK(row.Sealed) {
+			r.bare++
+		}
 		switch {
 		case row.State == Retired || row.State == Killed:
 		case row.Use == UseCanary:
