@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuertest"
+	"github.com/counterfoil/counterfoil/notary"
 )
 
 // A service that knows nothing of Counterfoil verifies our tokens with its own
@@ -30,7 +32,12 @@ func TestForeignJWCrypto(t *testing.T) {
 }
 
 func foreign(t *testing.T, argv ...string) {
-	iss := issuertest.New(t)
+	t.Run("plain", func(t *testing.T) { foreignFrom(t, issuertest.New(t), argv) })
+	// With the notary's witness in the header, of which the library knows nothing.
+	t.Run("witness", func(t *testing.T) { foreignFrom(t, issuertest.Start(t, issuer.Config{Witness: true}), argv) })
+}
+
+func foreignFrom(t *testing.T, iss *issuertest.Issuer, argv []string) {
 	token := iss.SignIn(t, iss.User(t, "alice")).AccessToken
 	verify := func(token string) (string, error) {
 		cmd := exec.Command(argv[0], append(argv[1:], iss.URL, "api", token)...)
@@ -47,7 +54,14 @@ func foreign(t *testing.T, argv ...string) {
 	if err := json.Unmarshal([]byte(out), &claims); err != nil || claims.Iss != iss.URL || claims.Sub == "" || len(claims.Jti) != 27 {
 		t.Fatalf("claims read by the stranger: %v: %s", err, out)
 	}
-	for name, bad := range tampered(token) {
+	bad := tampered(token)
+	header, rest, _ := strings.Cut(token, ".")
+	if bare, witness := notary.SplitWitness(header); witness != "" {
+		bad["without its witness"] = bare + "." + rest
+	} else if strings.HasSuffix(t.Name(), "witness") {
+		t.Error("no witness in the token")
+	}
+	for name, bad := range bad {
 		if out, err := verify(bad); err == nil {
 			t.Errorf("%s: accepted: %s", name, out)
 		}

@@ -2,6 +2,7 @@ package issuertest
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
@@ -52,15 +54,31 @@ func (i *Issuer) Mint(t testing.TB, claims Claims) string {
 		t.Fatal(err)
 	}
 	rest[0] = ',' // what follows the jti
-	jti, err := r.tagger.Tag(t.Context(), signer.Key().KeyID(), notary.Sum(signer.Header(), rest))
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := signer.Sign(notary.Join(jti, rest))
+	token, err := r.sign(t.Context(), signer, rest, i.cfg.Witness)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return token
+}
+
+// sign has a payload tagged, and witnessed where the issuer does that, and signs it.
+func (r *running) sign(ctx context.Context, signer *jws.Signer, rest []byte, witness bool) (string, error) {
+	kid := signer.Key().KeyID()
+	if !witness {
+		jti, err := r.tagger.Tag(ctx, kid, notary.Sum(signer.Header(), rest))
+		if err != nil {
+			return "", err
+		}
+		return signer.Sign(notary.Join(jti, rest))
+	}
+	jti, value, err := r.tagger.(notary.Witnesser).TagWitness(ctx, kid, signer.Header(), rest) // issuer.New looked
+	if err != nil {
+		return "", err
+	}
+	if signer, err = signer.With(notary.WitnessHeader, value); err != nil {
+		return "", err
+	}
+	return signer.Sign(notary.Join(jti, rest))
 }
 
 func (i *Issuer) head(t testing.TB) (seq uint64) {

@@ -164,7 +164,13 @@ func (i *Issuer) open() (*running, error) {
 	if r.tagger == nil {
 		r.tagger = notary.NewLocal(i.secret)
 	}
-	r.ring, err = keyring.Open(ctx, st, keyring.Config{Issuer: i.URL, KEK: i.kek, Now: i.cfg.Now, Log: i.cfg.Log})
+	ring := keyring.Config{Issuer: i.URL, KEK: i.kek, Now: i.cfg.Now, Log: i.cfg.Log}
+	if w, ok := r.tagger.(notary.Witnesser); ok && i.cfg.Witness {
+		ring.WitnessKeys, err = w.WitnessKeys(ctx)
+	}
+	if err == nil {
+		r.ring, err = keyring.Open(ctx, st, ring)
+	}
 	if err != nil {
 		st.Close()
 		return nil, err
