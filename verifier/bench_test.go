@@ -161,3 +161,59 @@ func (o *origin) benchVerifier(b *testing.B, change func(*verifier.Config)) *ver
 	}
 	return v
 }
+
+// BenchmarkFirstSight is the check of a token that comes for the first time, under a
+// key whose tokens are reported and under one whose are not; and of one that came
+// before, where nothing is remembered but what was reported. The auditor is away, so
+// that its own work is not measured.
+func BenchmarkFirstSight(b *testing.B) {
+	o := newOrigin(b, "https://id.example")
+	o.bench(b)
+	a := o.audit(b)
+	v := o.benchVerifier(b, func(c *verifier.Config) { c.CacheTokens = -1 })
+	tokens := make([]string, 4096)
+	for i := range tokens {
+		tokens[i] = a.genuine(claims{"n": i})
+	}
+	o.shut()
+	first := func(b *testing.B, check func(token string) error) {
+		b.ReportAllocs()
+		i := 0
+		for b.Loop() {
+			if i%len(tokens) == 0 {
+				b.StopTimer()
+				verifier.ForgetReports(v)
+				b.StartTimer()
+			}
+			if err := check(tokens[i%len(tokens)]); err != nil {
+				b.Fatal(err)
+			}
+			i++
+		}
+	}
+	whole := func(token string) error { _, err := v.Verify(context.Background(), token); return err }
+	b.Run("reported", func(b *testing.B) { first(b, whole) })
+	b.Run("not reported", func(b *testing.B) {
+		verifier.StopReports(v, true)
+		defer verifier.StopReports(v, false)
+		first(b, whole)
+	})
+	tok, err := v.Verify(context.Background(), tokens[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("report alone", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			verifier.ForgetReport(v, tok)
+			verifier.Note(v, tok, tokens[0])
+		}
+	})
+	b.Run("seen before, alone", func(b *testing.B) {
+		verifier.MarkProved(v, tok)
+		b.ReportAllocs()
+		for b.Loop() {
+			verifier.Note(v, tok, tokens[0])
+		}
+	})
+}

@@ -3,6 +3,8 @@ package verifier
 import (
 	"context"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -94,3 +96,35 @@ func ParseFinding(body []byte) (genuine bool, err error) {
 
 // KeysDigest names the key set that is held.
 func (v *Verifier) KeysDigest() string { return v.keys.digest() }
+
+// ForgetReports empties the queue.
+func ForgetReports(v *Verifier) {
+	r := v.feed().reports
+	r.eachChunk(slices.Collect(maps.Values(r.open)), func(_ int, rep *report) { r.close(rep, unreported) })
+}
+
+// ForgetReport takes one token out of the queue.
+func ForgetReport(v *Verifier, tok *jwt.Token[Access]) {
+	r := v.feed().reports
+	id, _ := r.name(tok.SigningInput())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rep := r.open[id]; rep != nil {
+		r.close(rep, unreported)
+	}
+}
+
+// StopReports ends or begins the collecting of reports.
+func StopReports(v *Verifier, off bool) { v.feed().reports.off.Store(off) }
+
+// Note is what a check does about a token that it has not seen.
+func Note(v *Verifier, tok *jwt.Token[Access], text string) {
+	v.feed().reports.note(&checked{Token: tok, text: text, expiry: tok.Expiry()})
+}
+
+// MarkProved remembers a token as one that the auditor has proved.
+func MarkProved(v *Verifier, tok *jwt.Token[Access]) {
+	r := v.feed().reports
+	id, _ := r.name(tok.SigningInput())
+	r.remember(id, 1<<31, proved)
+}
