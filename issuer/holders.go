@@ -142,25 +142,27 @@ func (h *holders) isOver(row *holder) bool {
 	return row.Heard.Before(h.now().Add(-life))
 }
 
-// room makes sure that one more instance fits, forgetting silent ones and, before it
-// refuses, farewells. Callers hold h.mu.
+// room makes sure that one more instance fits. It forgets silent ones, and farewells
+// when there are too many of them. Callers hold h.mu.
 func (h *holders) room(credential string) bool {
-	h.forget(func(row *holder) bool { return h.isOver(row) })
-	if h.fits(credential) {
-		return true
-	}
-	h.forget(func(row *holder) bool { return row.Done })
-	return h.fits(credential)
-}
-
-func (h *holders) fits(credential string) bool {
-	all, n := h.all(), 0
-	for key := range all {
-		if key.credential == credential {
-			n++
+	h.forget(h.isOver)
+	all := h.all()
+	live, farewells, total := 0, 0, 0
+	for key, row := range all {
+		switch {
+		case row.Done && key.credential == credential:
+			farewells++
+		case !row.Done:
+			total++
+			if key.credential == credential {
+				live++
+			}
 		}
 	}
-	return n < maxPerVerifier && len(all) < maxVerifierRows
+	if farewells >= maxPerVerifier {
+		h.forget(func(row *holder) bool { return row.Done && row.Credential == credential })
+	}
+	return live < maxPerVerifier && total < maxVerifierRows
 }
 
 func (h *holders) forget(over func(*holder) bool) {

@@ -66,6 +66,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Epochs", epochs},
 		{"Keys", keys},
 		{"SecretsAndMeta", secretsAndMeta},
+		{"Nodes", nodes},
 		{"Incidents", incidents},
 		{"KeysKilled", keysKilled},
 		{"Forgeries", forgeries},
