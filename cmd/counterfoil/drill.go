@@ -369,12 +369,15 @@ func (d *drill) until(ctx context.Context, done func() (bool, error)) error {
 // untilState looks at what the issuer says until done says yes.
 func (d *drill) untilState(ctx context.Context, done func() bool) error {
 	return d.until(ctx, func() (bool, error) {
+		var next drillState // a fresh one: what is over is not in the answer
 		before := d.a.now()
-		if err := d.admin.call(ctx, http.MethodGet, "/admin/drill/"+d.state.KeyID, nil, &d.state); err != nil {
+		if err := d.admin.call(ctx, http.MethodGet, "/admin/drill/"+d.state.KeyID, nil, &next); err != nil {
 			return false, err
 		}
 		after := d.a.now()
-		d.skew = d.state.Now.Sub(before.Add(after.Sub(before) / 2))
+		d.skew = next.Now.Sub(before.Add(after.Sub(before) / 2))
+		next.Standby, next.Audience = d.state.Standby, d.state.Audience
+		d.state = next
 		return done(), nil
 	})
 }
