@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // nobody is who the processes run as when the test runs as root: to root every file
@@ -222,7 +223,12 @@ func TestThreat99ProtectionIsReadBack(t *testing.T) {
 		} {
 			argv := append([]string{strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=prctl", "-e", "inject=" + inject, binaries.counterfoil}, args...)
 			p := start(t, name, nil, argv...)
-			<-p.done
+			select {
+			case <-p.done:
+			case <-time.After(startLimit / 3):
+				t.Errorf("%s with %s started", name, inject)
+				continue
+			}
 			if p.err == nil || !strings.Contains(p.out.String(), "memory stays open") {
 				t.Errorf("%s with %s: %v, %s", name, inject, p.err, p.out.String())
 			}
