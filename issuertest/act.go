@@ -3,6 +3,7 @@ package issuertest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"io"
 	"log/slog"
 	"maps"
@@ -39,6 +40,34 @@ func (i *Issuer) Mint(t testing.TB, claims Claims) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	token, err := r.sign(t.Context(), signer, i.claims(t, claims), i.cfg.Witness)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// Forge makes an access token as a thief of the signing key would: its signature is
+// right, and no notary made its "jti". Verifiers of this Issuer refuse it, and every
+// other token by that key that is not proved, soon after one of them has seen it; the
+// next tokens are by another key.
+func (i *Issuer) Forge(t testing.TB, claims Claims) string {
+	t.Helper()
+	signer, err := i.live(t).ring.Signer(jwk.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jti := rand.Text() + "A" // 27 characters, as of a tag
+	token, err := signer.Sign(notary.Join(jti, i.claims(t, claims)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// claims returns the payload of a token from after its jti.
+func (i *Issuer) claims(t testing.TB, claims Claims) []byte {
+	t.Helper()
 	now := time.Now()
 	if i.cfg.Now != nil {
 		now = i.cfg.Now()
@@ -54,11 +83,7 @@ func (i *Issuer) Mint(t testing.TB, claims Claims) string {
 		t.Fatal(err)
 	}
 	rest[0] = ',' // what follows the jti
-	token, err := r.sign(t.Context(), signer, rest, i.cfg.Witness)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
+	return rest
 }
 
 // sign has a payload tagged, and witnessed where the issuer does that, and signs it.

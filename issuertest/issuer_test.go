@@ -211,3 +211,39 @@ func waitFor(t *testing.T, what string, done func() bool) {
 		}
 	}
 }
+
+// A test of a service sees what happens to a forged token: it passes until somebody
+// has looked, and then every verifier refuses it, while those who are signed in go on.
+func TestForge(t *testing.T) {
+	iss := issuertest.New(t)
+	one, another := iss.Verifier(t), iss.Verifier(t)
+	session := iss.SignIn(t, iss.User(t, "ada"))
+	forged := iss.Forge(t, issuertest.Claims{"sub": "admin"})
+	if _, err := one.Verify(t.Context(), forged); err != nil {
+		t.Fatalf("the signature is right: %v", err)
+	}
+	begin, tick := time.Now(), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for _, v := range []*verifier.Verifier{one, another} {
+		for ; ; <-tick.C {
+			if _, err := v.Verify(t.Context(), forged); err != nil {
+				t.Logf("refused after %v: %v", time.Since(begin), err)
+				break
+			}
+			if time.Since(begin) > 10*time.Second {
+				t.Fatal("a forged token is still good")
+			}
+		}
+	}
+	next, status := iss.Refresh(t, session.RefreshToken)
+	if status != http.StatusOK {
+		t.Fatalf("refresh answered %d", status)
+	}
+	for _, v := range []*verifier.Verifier{one, another} {
+		for name, token := range map[string]string{"the token from before": session.AccessToken, "a new one": next.AccessToken} {
+			if _, err := v.Verify(t.Context(), token); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
