@@ -9,3 +9,9 @@ func Trim(i *Issuer, ctx context.Context) error { return i.trim(ctx) }
 func (i *Issuer) WaitingFor(ctx context.Context, kid string) ([]string, error) {
 	return i.waitingFor(ctx, kid)
 }
+
+// Renumber says what a set is numbered after what was published last.
+func Renumber(last string, changes uint64, hash string) (next string, number uint64, err error) {
+	n, err := renumber(last, changes, hash)
+	return n.String(), changes + n.others, err
+}

@@ -87,18 +87,6 @@ func (n *node) heard(t *testing.T) (names []string) {
 	return names
 }
 
-// eventually is for what the nodes tell each other, once a second.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !done(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s for %s", what)
-		}
-	}
-}
-
 // Who revokes at one node counts the verifiers of every node, and is answered soon
 // after the last of them. The clocks of the nodes are an hour apart.
 func TestRevokeWaitsForVerifiersOfAllNodes(t *testing.T) {

@@ -66,14 +66,21 @@ func (j *jwks) current(ctx context.Context, epoch uint64) (*keySet, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, renderLimit)
 	defer cancel()
-	set, changes := j.read()
-	next, err := j.render(ctx, set, epoch, changes)
-	if err != nil {
-		return nil, err
+	for {
+		set, changes := j.read()
+		next, err := j.render(ctx, set, epoch, changes)
+		if err == nil {
+			j.latest.Store(next)
+			j.remember(next)
+			return next, nil
+		}
+		if err != errOlder {
+			return nil, err
+		}
+		if err := j.keys.Reload(ctx); err != nil {
+			return nil, err
+		}
 	}
-	j.latest.Store(next)
-	j.remember(next)
-	return next, nil
 }
 
 // read returns the published keys and how often they had changed by then. A number
@@ -143,8 +150,8 @@ func (j *jwks) number(ctx context.Context, changes uint64, hash string) (n uint6
 		if err != nil {
 			return err
 		}
-		n = changes + next.others
-		if changes < next.changes || next.String() == last {
+		n = next.changes + next.others
+		if next.String() == last {
 			return nil
 		}
 		return tx.SetMeta(numberKey, next.String())
@@ -161,10 +168,13 @@ func (n numbered) String() string {
 	return strconv.FormatUint(n.changes, 10) + " " + strconv.FormatUint(n.others, 10) + " " + n.hash
 }
 
-var errNumber = errors.New("the number of the key set in the store cannot be read")
+var (
+	errNumber = errors.New("the number of the key set in the store cannot be read")
+	errOlder  = errors.New("another node has published newer keys")
+)
 
-// renumber says what follows last. A node that has read the keys before another one
-// changed them leaves everything as it is.
+// renumber says what follows last. The error is errOlder for a node that has read the
+// keys before another one changed them.
 func renumber(last string, changes uint64, hash string) (numbered, error) {
 	fields := strings.Fields(last)
 	if len(fields) != 3 {
@@ -180,7 +190,7 @@ func renumber(last string, changes uint64, hash string) (numbered, error) {
 	}
 	switch {
 	case changes < held:
-		return numbered{held, others, fields[2]}, nil
+		return numbered{}, errOlder
 	case changes == held && hash != fields[2]:
 		others++
 	}
