@@ -15,3 +15,9 @@ func Renumber(last string, changes uint64, hash string) (next string, number uin
 	n, err := renumber(last, changes, hash)
 	return n.String(), changes + n.others, err
 }
+
+// CheckNotary is what maintenance does once a minute.
+func (i *Issuer) CheckNotary(ctx context.Context) error { return i.checkNotary(ctx) }
+
+// Tagger is the notary that tokens are minted with.
+func (i *Issuer) Tagger() Notary { return i.cfg.Tagger }
