@@ -82,9 +82,9 @@ type Alarm struct {
 	Drill     bool      `json:"drill,omitzero"`
 }
 
-func (d *Desk) alarmOf(s *step, kind Kind) *Alarm {
+func (d *Desk) alarmOf(s *step, id string, kind Kind) *Alarm {
 	a := &Alarm{
-		ID: "alarm_" + strings.ToLower(rand.Text()), Kind: kind, At: s.at.UTC(), Issuer: d.cfg.Issuer, KeyID: s.incident.KeyID,
+		ID: id, Kind: kind, At: s.at.UTC(), Issuer: d.cfg.Issuer, KeyID: s.incident.KeyID,
 		Successor: s.incident.Successor, Answer: d.cfg.Answer, Drill: s.incident.Drill,
 	}
 	if s.finding != nil {
@@ -97,8 +97,10 @@ func (d *Desk) alarmOf(s *step, kind Kind) *Alarm {
 // the webhook. With store.MaxAlarms waiting there, further ones are in trail and log
 // alone.
 func (d *Desk) writeAlarms(tx *store.Tx, s *step) error {
-	for _, r := range s.alarms {
-		a := d.alarmOf(s, r.kind)
+	base := "alarm_" + strings.ToLower(rand.Text())
+	for i, r := range s.alarms {
+		// Those of one step have one time, and are sent in the order of their ids.
+		a := d.alarmOf(s, base+"_"+strconv.Itoa(i), r.kind)
 		if err := d.writeTrail(tx, s, a, r.detail); err != nil {
 			return err
 		}

@@ -40,8 +40,11 @@ func (d *Desk) advance(ctx context.Context) error {
 
 func (d *Desk) advanceOne(ctx context.Context, in *store.Incident) error {
 	var key store.KeyRow
+	var now time.Time
 	err := d.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {
-		key, err = tx.Key(in.KeyID)
+		if now, err = tx.Now(); err == nil {
+			key, err = tx.Key(in.KeyID)
+		}
 		return err
 	})
 	switch {
@@ -49,7 +52,12 @@ func (d *Desk) advanceOne(ctx context.Context, in *store.Incident) error {
 		return err
 	case key.State == keyring.Killed || key.State == keyring.Retired:
 		return d.settle(ctx, in.KeyID, "")
-	case in.Held:
+	case now.Sub(in.Quarantined) > d.life():
+		if err := d.prolong(ctx, in); err != nil {
+			return err
+		}
+	}
+	if in.Held {
 		return nil
 	}
 	switch err := d.trust(ctx, in.KeyID); {
@@ -61,6 +69,23 @@ func (d *Desk) advanceOne(ctx context.Context, in *store.Incident) error {
 		return d.replace(ctx, &key)
 	}
 	return d.giveUp(ctx, in, &key)
+}
+
+// prolong puts a key into quarantine again, whose end is not near: the log keeps an
+// entry no longer than tokens of its time live. That is an alarm again.
+func (d *Desk) prolong(ctx context.Context, in *store.Incident) error {
+	return d.change(ctx, in.KeyID, in.State, func(tx *store.Tx, now *store.Incident, s *step) error {
+		if now.QuarantineSeq != in.QuarantineSeq {
+			return nil
+		}
+		record, err := tx.Revoke(d.revocation(revocation.Key, revocation.Quarantine, in.KeyID))
+		if err != nil {
+			return err
+		}
+		now.QuarantineSeq, now.Quarantined = record.Seq, s.at
+		s.alarm(KindQuarantined, "again seq="+formatSeq(record.Seq))
+		return nil
+	})
 }
 
 // replace lets the standby sign in place of a key. Who was faster has rotated from

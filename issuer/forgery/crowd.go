@@ -12,25 +12,26 @@ import (
 // one number for each such key.
 type crowd struct {
 	mu      sync.Mutex
-	until   map[string]time.Time // by kid: when to look into the store again
+	looked  map[string]time.Time // by kid: when the store had enough
 	pending map[string]uint64    // by kid: not yet added to the incident
 }
 
-// full notes that the store wants no more tokens of a key for a while.
-func (c *crowd) full(kid string, until time.Time) {
+// full notes that the store wants no more tokens of a key.
+func (c *crowd) full(kid string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.until == nil {
-		c.until, c.pending = make(map[string]time.Time), make(map[string]uint64)
+	if c.looked == nil {
+		c.looked, c.pending = make(map[string]time.Time), make(map[string]uint64)
 	}
-	c.until[kid] = until
+	c.looked[kid] = now
 }
 
-// counts reports whether a token of a key is just to be counted.
+// counts reports whether a token of a key is just to be counted. The store is asked
+// again now and then: a person may have closed the incident.
 func (c *crowd) counts(kid string, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return now.Before(c.until[kid])
+	return within(now, c.looked[kid], rhythm)
 }
 
 // add counts one more token of a key.

@@ -58,7 +58,7 @@ func (d *Desk) begin(ctx context.Context, f *finding) error {
 		return o.step, err
 	})
 	if err == nil && o.known && len(o.listed) >= store.MaxForgeries {
-		d.crowd.full(f.keyID, d.cfg.Now().Add(rhythm))
+		d.crowd.full(f.keyID, d.cfg.Now())
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package forgery
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +19,8 @@ const (
 
 	keepEvery  = 30 * time.Second // a probe of each node is kept for all
 	learnEvery = 10 * time.Second // those of the others are read
-	probeLimit = 2 * time.Second  // for the notaries to answer
+	probeLimit = 3 * time.Second  // for a self-test
+	askLimit   = time.Second      // in it, for each notary to tag, and to check
 )
 
 // errDoubt reports notaries that disagree, now or a token's life ago: a wrong tag
@@ -110,28 +112,53 @@ func (d *Desk) keptProbes() []notary.Record {
 }
 
 // agree lets each notary tag for each of kids, and check what each of them made and
-// what was kept.
+// what was kept. Of several, those that do not answer are left out: they cannot call
+// anything wrong.
 func (d *Desk) agree(ctx context.Context, kids []string, kept []notary.Record) error {
-	var records []notary.Record
-	for _, one := range d.cfg.Each {
+	var mu sync.Mutex
+	records := slices.Clip(kept)
+	err := d.askEach(ctx, func(ctx context.Context, one notary.Notary) error {
 		fresh, err := tag(ctx, one, kids)
-		if err != nil {
-			return err
-		}
-		records = append(records, fresh...)
+		mu.Lock()
+		defer mu.Unlock()
+		records = append(fresh, records...)
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	records = append(records, kept...)
 	records = records[:min(len(records), notary.MaxRecords)]
-	for _, one := range d.cfg.Each {
+	return d.askEach(ctx, func(ctx context.Context, one notary.Notary) error {
 		right, err := one.Check(ctx, records)
-		if err != nil {
+		if err == nil && slices.Contains(right, false) {
+			err = errDoubt
+		}
+		return err
+	})
+}
+
+// askEach calls fn for all notaries at once. It succeeds when at least one answered,
+// and none of those that did has failed.
+func (d *Desk) askEach(ctx context.Context, fn func(context.Context, notary.Notary) error) error {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	errs := make([]error, len(d.cfg.Each))
+	var all sync.WaitGroup
+	for i, one := range d.cfg.Each {
+		all.Go(func() { errs[i] = fn(ctx, one) })
+	}
+	all.Wait()
+	away := 0
+	for _, err := range errs {
+		switch {
+		case errors.Is(err, notary.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+			away++
+		case err != nil:
 			return err
 		}
-		for _, ok := range right {
-			if !ok {
-				return errDoubt
-			}
-		}
+	}
+	if away == len(errs) {
+		return errs[0]
 	}
 	return nil
 }
@@ -157,9 +184,9 @@ func tag(ctx context.Context, tagger notary.Tagger, kids []string) ([]notary.Rec
 // those that are older than any token.
 func (d *Desk) keepProbes(ctx context.Context) error {
 	d.probes.mu.Lock()
-	due := d.cfg.Now().Sub(d.probes.keptAt) >= keepEvery
+	done := within(d.cfg.Now(), d.probes.keptAt, keepEvery)
 	d.probes.mu.Unlock()
-	if !due {
+	if done {
 		return nil
 	}
 	rows, err := d.newProbes(ctx)
@@ -204,10 +231,17 @@ func (d *Desk) newProbes(ctx context.Context) ([]store.Probe, error) {
 	return rows, nil
 }
 
+// within reports whether at is at most limit before now, and not after it: a clock that
+// went back makes nothing recent.
+func within(now, at time.Time, limit time.Duration) bool {
+	since := now.Sub(at)
+	return since >= 0 && since < limit
+}
+
 // learn reads what other nodes have kept, unless that was done within the given time.
-func (d *Desk) learn(ctx context.Context, within time.Duration) error {
+func (d *Desk) learn(ctx context.Context, lately time.Duration) error {
 	d.probes.mu.Lock()
-	known := within > 0 && d.cfg.Now().Sub(d.probes.learned) < within
+	known := within(d.cfg.Now(), d.probes.learned, lately)
 	d.probes.mu.Unlock()
 	if known {
 		return nil

@@ -218,7 +218,44 @@ func TestThreat88DoubtStopsTheAnswer(t *testing.T) {
 	f.probe()
 	f.answer()
 	f.want(kid, store.IncidentSwitched, keyring.Retiring)
-	if got := f.trail(); !slices.Equal(got, []string{"forged", "quarantined", "misconfigured", "recovered", "rotated"}) {
+	if got := f.trail(); !slices.Equal(got, []string{"forged", "quarantined", "misconfigured", "recovered", "quarantined", "rotated"}) {
 		t.Errorf("trail %v", got)
+	}
+}
+
+// One of several notaries that is away, or hangs, keeps the others from nothing.
+func TestThreat91OneNotaryOfSeveralAway(t *testing.T) {
+	a, b := newSplit(right, right), newSplit(right, right)
+	f := newFixture(t, forgery.Config{Notary: a, Each: []notary.Notary{a, b}})
+	b.away.Store(true)
+	f.probe()
+	f.evidence(forgery.Forged, f.forge(1))
+	a.away.Store(true)
+	if err := f.desk.ProbeRound(t.Context()); !errors.Is(err, notary.ErrUnavailable) {
+		t.Error(err)
+	}
+	b.checker.Store(notary.NewLocal(wrong))
+	b.away.Store(false)
+	f.probe() // the one that answers tags with a secret and checks with another
+	if got := f.trail(); !slices.Equal(got, []string{"forged", "quarantined", "misconfigured"}) {
+		t.Errorf("trail %v", got)
+	}
+}
+
+// An answer that cannot go on keeps the key in quarantine.
+func TestQuarantineIsProlonged(t *testing.T) {
+	s := newSplit(right, right)
+	f := newFixture(t, forgery.Config{Notary: s})
+	kid := f.active()
+	f.evidence(forgery.Forged, f.forge(1))
+	s.away.Store(true)
+	for range 100 {
+		if err := f.desk.AnswerRound(t.Context()); err != nil && !errors.Is(err, notary.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		f.clock.advance(time.Minute)
+	}
+	if got := f.entries(kid); count(got, "key quarantine "+kid) != 4 {
+		t.Errorf("log %v", got)
 	}
 }

@@ -61,7 +61,7 @@ func (r *reporters) takeRecords(name string, n int) error {
 // takeEvidence charges name with a piece of evidence.
 func (r *reporters) takeEvidence(name string) error {
 	return r.with(name, func(one *reporter, now time.Time) time.Duration {
-		if wait := one.silent.Sub(now); wait > 0 {
+		if wait := one.silent.Sub(now); wait > 0 && wait <= junkSilence {
 			return wait
 		}
 		return one.evidence.take(now, 1, time.Second/evidenceRate, evidenceBurst)
@@ -122,14 +122,12 @@ type bucket struct{ full time.Time }
 // take takes n out of a bucket that holds burst and gets one back each interval. It
 // returns 0, or how long to wait until it has n.
 func (b *bucket) take(now time.Time, n int, interval time.Duration, burst int) time.Duration {
-	full := b.full
-	if full.Before(now) {
-		full = now
+	room := time.Duration(burst) * interval
+	owed := min(max(b.full.Sub(now), 0), room) // not more, though the clock went back
+	owed += time.Duration(n) * interval
+	if owed > room {
+		return owed - room
 	}
-	full = full.Add(time.Duration(n) * interval)
-	if excess := full.Sub(now) - time.Duration(burst)*interval; excess > 0 {
-		return excess
-	}
-	b.full = full
+	b.full = now.Add(owed)
 	return 0
 }
