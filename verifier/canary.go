@@ -8,25 +8,6 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jws"
 )
 
-// canary returns the key of that name that the issuer has planted somewhere for
-// thieves to find, or nil. It signs nothing that is good.
-func (v *Verifier) canary(kid string) *jwk.Key {
-	f := v.feed()
-	if f == nil || kid == "" {
-		return nil
-	}
-	set := f.canaries.Load()
-	if set == nil {
-		return nil
-	}
-	for _, key := range set.Keys() {
-		if key.KeyID() == kid {
-			return key
-		}
-	}
-	return nil
-}
-
 // suspect looks at a token that verification has refused, and returns the error to
 // refuse it with. A token that a key of the issuer's signed is news to the issuer.
 func (v *Verifier) suspect(token string, err error) error {
@@ -34,11 +15,13 @@ func (v *Verifier) suspect(token string, err error) error {
 	if f == nil {
 		return err
 	}
-	if !errors.Is(err, jwk.ErrUnknownKey) {
+	// The second comes before a key is looked for, where the configuration allows
+	// some algorithms only.
+	if !errors.Is(err, jwk.ErrUnknownKey) && !errors.Is(err, jwk.ErrAlgorithm) {
 		f.reports.refused(&v.keys, token, err)
 		return err
 	}
-	key := v.canaryOf(token)
+	key := f.canaryOf(token)
 	if key == nil {
 		return err
 	}
@@ -46,20 +29,22 @@ func (v *Verifier) suspect(token string, err error) error {
 	return ErrCanary
 }
 
-// canaryOf returns the canary that signed a token, or nil.
-func (v *Verifier) canaryOf(token string) *jwk.Key {
+// canaryOf returns the key that signed a token, if it is one that the issuer planted
+// for thieves to find: it signs nothing that is good.
+func (f *feed) canaryOf(token string) *jwk.Key {
+	canaries := f.canaries.Load()
+	if canaries == nil {
+		return nil // without a look at what anybody may send
+	}
 	u, err := jws.Parse(token)
 	if err != nil {
 		return nil
 	}
-	key := v.canary(u.UnverifiedHeader().KeyID)
-	if key == nil {
+	message, err := u.Verify(canaries)
+	if err != nil {
 		return nil
 	}
-	if _, err := u.Verify(key); err != nil {
-		return nil
-	}
-	return key
+	return message.Key()
 }
 
 // sing shows the issuer a token that a canary signed.

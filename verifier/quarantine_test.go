@@ -422,5 +422,44 @@ func TestThreat90Canary(t *testing.T) {
 		if s := v.Status().Seen; s.Canaries != 4 {
 			t.Errorf("%+v", s)
 		}
+		narrow := a.o.ready(t, func(c *verifier.Config) { c.Algorithms = []jwk.Algorithm{jwk.EdDSA} })
+		verifier.PlantCanaries(narrow, must(jwk.NewSet(must(canary.Public()))))
+		pass401(t, verify(t, narrow, sung), verifier.ErrCanary)
+	})
+}
+
+// An auditor that cannot say is asked again while somebody waits, and not in a loop.
+func TestThreat86NoVerdict(t *testing.T) {
+	audited(t, func(t *testing.T, a *auditor) {
+		v := a.o.ready(t, nil)
+		a.o.quarantine()
+		pass(time.Second)
+		a.set(func() { a.seen = answerJSON(`{"wrong":[],"again":[0]}`) })
+		pass401(t, verify(t, v, a.genuine(nil)), verifier.ErrUnproved)
+		a.mu.Lock()
+		reports := a.reports
+		a.mu.Unlock()
+		if reports < 3 || reports > 7 {
+			t.Errorf("asked %d times in %v", reports, verifier.ProveWait)
+		}
+	})
+}
+
+// The auditor was wrong about a token, or the issuer's notaries did not agree: what the
+// issuer finds genuine in the end flows.
+func TestThreat86GenuineAfterAll(t *testing.T) {
+	audited(t, func(t *testing.T, a *auditor) {
+		v := a.o.ready(t, nil)
+		token := a.genuine(nil)
+		a.set(func() { a.seen = answerJSON(`{"wrong":[0],"again":[]}`) })
+		verify(t, v, token)
+		pass(time.Second)
+		a.o.quarantine()
+		a.set(func() { a.seen = unavailable })
+		pass(time.Second)
+		if err := verify(t, v, token); err != nil {
+			t.Error(err)
+		}
+		a.wantEvidence(t, token)
 	})
 }

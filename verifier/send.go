@@ -47,6 +47,8 @@ const (
 	maxAgainPause = 30 * time.Second
 	againTries    = 8
 
+	// reportHead is room for the front of a report with a few keys.
+	reportHead = 1 << 10
 	// settleChunk is how many reports are dealt with before others get at the lock.
 	settleChunk = 256
 
@@ -111,7 +113,7 @@ func (r *reporter) next(now time.Time) (due bool, wait time.Duration) {
 	switch {
 	case r.flights < maxFlights && r.urgent.n > 0 && r.proving > 0 && reached(p.urgentAt, p.pressAt):
 	case r.flights == 0 && r.ordinary.n >= notary.MaxRecords && reached(p.resumeAt):
-	case r.flights == 0 && r.ordinary.n+r.urgent.n > 0 && reached(p.ordinaryAt, p.resumeAt):
+	case r.flights == 0 && (r.ordinary.n > 0 || r.urgent.n > 0 && reached(p.pressAt)) && reached(p.ordinaryAt, p.resumeAt):
 	default:
 		if r.later.n > 0 {
 			reached(r.later.first.due)
@@ -227,7 +229,7 @@ func (r *reporter) records(batch []*report) (sent []*report, records []notary.Re
 
 // ask sends records to the auditor by way of the issuer.
 func (r *reporter) ask(ctx context.Context, records []notary.Record) ([]verdict, error) {
-	body, err := notary.AppendReport(nil, records)
+	body, err := notary.AppendReport(make([]byte, 0, reportHead+len(records)*notary.RecordSize), records)
 	if err != nil {
 		return nil, err
 	}
@@ -425,7 +427,7 @@ func (r *reporter) landed(err error) {
 	}
 	switch {
 	case isStatus(err, http.StatusNotFound) && news:
-		r.log.Info("the issuer does not audit tokens", "iss", r.issuer)
+		r.log.Warn("the issuer takes no reports of tokens: forged ones are not detected", "iss", r.issuer)
 	case err != nil && news:
 		r.log.Warn("tokens seen are not reported", "iss", r.issuer, "err", err)
 	case err == nil && news:
