@@ -561,3 +561,32 @@ func benchmarkTag(b *testing.B, do func(notary.Witnesser) error) {
 		})
 	}
 }
+
+// A connection that was kept and turns out to be dead costs a second attempt, and
+// nobody notices.
+func TestConnectionEndsUnderWay(t *testing.T) {
+	path := socket(t)
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &remote.Server{Notary: notary.NewLocal(secret), Escrow: newEscrow(t), Log: slogDiscard}
+	handler, requests := s.Handler(), 0
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests++; requests == 2 {
+			panic(http.ErrAbortHandler) // closes the connection without an answer
+		}
+		handler.ServeHTTP(w, r)
+	})}
+	go server.Serve(ln)
+	defer server.Close()
+	c := open(t, remote.Config{URLs: []string{"unix:" + path}})
+	for i := range 2 {
+		if _, err := c.Tag(t.Context(), "k1", notary.Digest{}); err != nil {
+			t.Errorf("tag %d: %v", i, err)
+		}
+	}
+	if requests != 3 {
+		t.Errorf("%d requests", requests)
+	}
+}
