@@ -302,20 +302,26 @@ type judgement struct{ must, may, proof bool }
 // after the longest life of a token; all the rest counts for ever.
 func (m *model) judge(tok modelToken, head uint64) (j judgement) {
 	for _, what := range tok.targets {
-		single := what.Kind == revocation.Token || what.Kind == revocation.Session
 		for _, r := range m.naive[what] {
-			young := m.log.now.Sub(r.at) <= modelLife
-			switch flags := r.Entry.Flags; {
-			case r.Seq > head:
-			case flags&revocation.Absolute != 0:
-				j.may = true
-				j.must = j.must || young || what.Kind == revocation.Key
-			case flags&revocation.Quarantine != 0:
-				j.proof = j.proof || young
-			case single || r.Seq > tok.rsq:
-				j.must, j.may = true, true
+			if r.Seq <= head {
+				j.add(r, tok.rsq, m.log.now.Sub(r.at) <= modelLife)
 			}
 		}
 	}
 	return j
+}
+
+// add takes in a record on a target of the token; young says that tokens from
+// before it are still alive.
+func (j *judgement) add(r modelRecord, rsq uint64, young bool) {
+	single := r.Entry.Kind == revocation.Token || r.Entry.Kind == revocation.Session
+	switch flags := r.Entry.Flags; {
+	case flags&revocation.Absolute != 0:
+		j.may = true
+		j.must = j.must || young || r.Entry.Kind == revocation.Key
+	case flags&revocation.Quarantine != 0:
+		j.proof = j.proof || young
+	case single || r.Seq > rsq:
+		j.must, j.may = true, true
+	}
 }
