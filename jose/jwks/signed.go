@@ -21,8 +21,8 @@ const (
 )
 
 const (
-	// maxSigned is the longest signed set, in bytes: MaxBody, as base64url, and the rest.
-	maxSigned = MaxBody/3*4 + 4<<10
+	// maxSigned is the longest signed set, in bytes.
+	maxSigned = MaxBody
 	// maxVersion is the highest version: JSON numbers are exact up to it.
 	maxVersion  = 1<<53 - 1
 	maxKeySet   = 64  // bytes of Signed.KeySet
