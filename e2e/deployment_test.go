@@ -196,18 +196,19 @@ type guardUnderTest struct {
 }
 
 // newGuard starts a guard with a credential and a state folder.
-func newGuard(t *testing.T, iss *issuerUnderTest, name string) *guardUnderTest {
+func newGuard(t *testing.T, iss *issuerUnderTest, name string, args ...string) *guardUnderTest {
 	t.Helper()
 	state := filepath.Join(t.TempDir(), "state")
-	return newGuardOn(t, iss, name, iss.credential(t, name), state)
+	return newGuardOn(t, iss, name, iss.credential(t, name), state, args...)
 }
 
-func newGuardOn(t *testing.T, iss *issuerUnderTest, name, credential, state string) *guardUnderTest {
+func newGuardOn(t *testing.T, iss *issuerUnderTest, name, credential, state string, args ...string) *guardUnderTest {
 	t.Helper()
 	g := &guardUnderTest{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), state: state}
 	g.url = "http://" + g.addr
 	g.argv = []string{binaries.counterfoil, "guard", "--issuer", iss.url, "--audience", "api",
 		"--listen", g.addr, "--state", g.state, "--credential", credential}
+	g.argv = append(g.argv, args...)
 	if iss.tls != nil {
 		g.env = iss.tls.env()
 	}

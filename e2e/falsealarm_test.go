@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuertest"
+	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/verifier"
 )
@@ -208,6 +209,7 @@ func (w *honestWorld) round(n int) {
 					}
 					if _, err := v.Verify(w.t.Context(), token); err != nil {
 						refused.Add(1)
+						w.checkRefusal(err)
 					}
 				}
 			})
@@ -217,6 +219,16 @@ func (w *honestWorld) round(n int) {
 	}
 	w.shown += n
 	w.refused += int(refused.Load())
+}
+
+// checkRefusal: clocks that disagree are the only reason to refuse an honest token.
+func (w *honestWorld) checkRefusal(err error) {
+	var expired *jwt.ExpiredError
+	var early *jwt.NotYetError
+	var limit *jwt.LimitError
+	if !errors.As(err, &expired) && !errors.As(err, &early) && !errors.As(err, &limit) {
+		w.t.Errorf("an honest token is refused: %v", err)
+	}
 }
 
 // mint makes tokens as the issuer does, two at a time.

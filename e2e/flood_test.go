@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -227,8 +229,48 @@ func TestThreat87Flood(t *testing.T) {
 	for name, p := range processes {
 		t.Logf("measured: peak memory of the %s: %d MiB before the flood, %d after", name, before[name], peakMemory(t, p))
 	}
+	checkCaps(t, f.debug[0])
 	crowd.stop()
 	crowd.check(t)
+}
+
+// capLine is a bound of what a guard keeps of tokens, or the most that it ever kept.
+var capLine = regexp.MustCompile(`(?m)^counterfoil_verifier_seen_held_(peak|limit)\{.*kind="([a-z_]+)".*\} (\S+)$`)
+
+// checkCaps prints what a guard may keep of tokens and the most that it kept, and
+// holds one against the other.
+func checkCaps(t *testing.T, debug string) {
+	t.Helper()
+	res, err := plain.Get("http://" + debug + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peaks, limits := map[string]float64{}, map[string]float64{}
+	for _, m := range capLine.FindAllStringSubmatch(string(text), -1) {
+		value, err := strconv.ParseFloat(m[3], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m[1] == "peak" {
+			peaks[m[2]] = value
+		} else {
+			limits[m[2]] = value
+		}
+	}
+	if len(limits) == 0 || len(limits) != len(peaks) {
+		t.Fatalf("limits %v, peaks %v", limits, peaks)
+	}
+	for kind, limit := range limits {
+		t.Logf("measured: a guard keeps at most %.0f %s, and kept %.0f", limit, strings.ReplaceAll(kind, "_", " "), peaks[kind])
+		if peaks[kind] > limit {
+			t.Errorf("a guard kept more %s than it may", kind)
+		}
+	}
 }
 
 func heard(a *alarms) []alarm {

@@ -38,6 +38,7 @@ type field struct {
 	notary *notaryUnderTest
 	iss    *issuerUnderTest
 	guards []*guardUnderTest
+	debug  []string // addresses of the guards' metrics
 	alarms *alarms
 	thief  *thief
 	victim tokens
@@ -58,7 +59,9 @@ func newFieldOver(t *testing.T, tls *certificate, answer string) *field {
 	f.iss = newIssuerWith(t, tls, config, "--notary-at", "unix:"+f.notary.socket)
 	f.iss.addUser(t, "alice")
 	for i := range 3 {
-		f.guards = append(f.guards, newGuard(t, f.iss, fmt.Sprintf("guard-%d", i+1)))
+		debug := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		f.debug = append(f.debug, debug)
+		f.guards = append(f.guards, newGuard(t, f.iss, fmt.Sprintf("guard-%d", i+1), "--debug-listen", debug))
 	}
 	f.thief = newThief(t, f.iss)
 	f.victim = f.iss.signIn(t, "alice")

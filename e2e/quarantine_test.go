@@ -79,6 +79,7 @@ func TestThreat86Quarantine(t *testing.T) {
 			mustAsk(t, g.url+"/auth", forge(forged), http.StatusUnauthorized)
 		}
 	}
+	time.Sleep(2 * crowd.renew) // until everybody has renewed
 	crowd.stop()
 	crowd.check(t)
 }
@@ -154,6 +155,46 @@ func TestNotaryRestartedUnderLoad(t *testing.T) {
 	t.Logf("measured: after two restarts of the notary a forgery was found in %v and refused everywhere in %v", s.alarmed, s.refused)
 	crowd.stop()
 	crowd.check(t)
+}
+
+// killPatience is how long the answer may take to its end: until every session has
+// renewed, and half a minute more.
+const killPatience = 90 * time.Second
+
+// TestAnswerToItsEnd: quarantine, rotation and the kill of the old key under load,
+// and nobody honest notices any of it.
+func TestAnswerToItsEnd(t *testing.T) {
+	f := newField(t, "automatic")
+	crowd := newCrowd(t, f.iss, f.guards, 2*crowdSize)
+	f.untilPrepared(t)
+	key, token := f.stealAndForge(t, forgeries[0])
+	old := f.victim.Access
+	begin := time.Now()
+	f.firstUse(t, forgeries[0], token, 0)
+	f.untilReplaced(t, key.KeyID())
+	if _, ok := f.alarms.await(forgeryBound, of("rotated", key.KeyID())); !ok {
+		t.Fatal("nobody said that another key signs")
+	}
+	f.renewVictim(t) // the last one, for who renewed in that very moment counts as not moved
+	killed, ok := f.alarms.await(killPatience, of("killed", key.KeyID()))
+	if !ok {
+		t.Fatalf("the key was not killed within %v", killPatience)
+	}
+	t.Logf("measured: first use of a forged token until the old key was killed, with its honest traffic gone: %v", killed.at.Sub(begin).Round(time.Millisecond))
+	for _, g := range f.guards {
+		for _, dead := range []string{token, old, forgeries[0].make(t, key, old)} {
+			if _, err := untilStatus(g.url+"/auth", dead, http.StatusUnauthorized, time.Now(), testedBound); err != nil {
+				t.Error(err)
+			}
+		}
+		mustAsk(t, g.url+"/auth", f.victim.Access, http.StatusOK)
+	}
+	time.Sleep(2 * crowd.renew) // whoever is hurt by the kill shows it when he renews
+	crowd.stop()
+	crowd.check(t)
+	if n := crowd.again.Load(); n != 0 {
+		t.Errorf("%d requests were refused first", n)
+	}
 }
 
 // TestIssuerKilledDuringAnAnswer: what an issuer has begun, it ends after a crash.

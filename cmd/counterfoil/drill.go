@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,6 +164,7 @@ func (d *drill) run(ctx context.Context) error {
 		{"alarm", d.awaitAlarm},
 		{"quarantine in force", d.awaitQuarantine},
 		{"forged token refused", d.awaitRefusal},
+		{"proved token still accepted", d.showProved},
 		{"standby signs", d.awaitStandby},
 		{"honest client renewed", d.renewHonest},
 		{"key killed", d.awaitKill},
@@ -310,6 +313,22 @@ func (d *drill) awaitRefusal(ctx context.Context) (at time.Time, detail string, 
 	return at, fmt.Sprintf("at %[1]d of %[1]d places", len(d.places)), nil
 }
 
+// showProved shows the honest token of before. With its key killed already, which
+// happens two seconds after the switch, there is nothing to see.
+func (d *drill) showProved(ctx context.Context) (at time.Time, detail string, err error) {
+	at, detail, err = d.showHonest(ctx)
+	if err == nil {
+		return at, detail, nil
+	}
+	if err := d.look(ctx); err != nil {
+		return at, "", err
+	}
+	if !d.state.Killed.IsZero() {
+		return at, "not seen: the key was killed before", nil
+	}
+	return at, "", err
+}
+
 func (d *drill) awaitStandby(ctx context.Context) (at time.Time, detail string, err error) {
 	err = d.untilState(ctx, func() bool { return !d.state.Switched.IsZero() })
 	return d.ours(d.state.Switched), "key " + d.state.Standby, err
@@ -369,17 +388,23 @@ func (d *drill) until(ctx context.Context, done func() (bool, error)) error {
 // untilState looks at what the issuer says until done says yes.
 func (d *drill) untilState(ctx context.Context, done func() bool) error {
 	return d.until(ctx, func() (bool, error) {
-		var next drillState // a fresh one: what is over is not in the answer
-		before := d.a.now()
-		if err := d.admin.call(ctx, http.MethodGet, "/admin/drill/"+d.state.KeyID, nil, &next); err != nil {
-			return false, err
-		}
-		after := d.a.now()
-		d.skew = next.Now.Sub(before.Add(after.Sub(before) / 2))
-		next.Standby, next.Audience = d.state.Standby, d.state.Audience
-		d.state = next
-		return done(), nil
+		err := d.look(ctx)
+		return err == nil && done(), err
 	})
+}
+
+// look asks the issuer how far the drill has come.
+func (d *drill) look(ctx context.Context) error {
+	var next drillState // a fresh one: what is over is not in the answer
+	before := d.a.now()
+	if err := d.admin.call(ctx, http.MethodGet, "/admin/drill/"+d.state.KeyID, nil, &next); err != nil {
+		return err
+	}
+	after := d.a.now()
+	d.skew = next.Now.Sub(before.Add(after.Sub(before) / 2))
+	next.Standby, next.Audience = d.state.Standby, d.state.Audience
+	d.state = next
+	return nil
 }
 
 // ours turns a time of the issuer's clock into one of ours.
@@ -411,8 +436,9 @@ func (d *drill) tidy(ctx context.Context, path string) {
 	}
 }
 
-// print writes the timeline.
+// print writes the timeline, in the order in which things came about.
 func (d *drill) print(failed error) error {
+	slices.SortStableFunc(d.timeline, func(a, b moment) int { return cmp.Compare(a.MS, b.MS) })
 	if d.flags.machine {
 		return d.a.printJSON(struct {
 			Held     bool     `json:"held"`
