@@ -16,10 +16,13 @@ import (
 func TestThreat97EndlessAnswers(t *testing.T) {
 	const most = 16 << 20 // a few answers, each up to a shard's 1.2 MB
 	for _, path := range []string{
-		oauth.WellKnownOpenID, "/jwks", "/revocation/key", "/revocation/manifest", "/revocation/tail", "/revocation/snapshot",
+		oauth.WellKnownOpenID, "/jwks", "/jwks.jwt", "/revocation/key", "/revocation/manifest", "/revocation/tail", "/revocation/snapshot",
 	} {
 		t.Run(path, func(t *testing.T) {
 			bubble(t, func(t *testing.T, o *origin) {
+				if path == "/jwks.jwt" {
+					signing(o)
+				}
 				revokeSessions(o, 3)
 				o.takeSnapshot(t)
 				o.revoke(revocation.Session, "gone-3") // so that the tail is needed as well

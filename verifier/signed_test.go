@@ -2,6 +2,7 @@ package verifier_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -360,4 +361,75 @@ func TestMaxLifeBindsEveryToken(t *testing.T) {
 			t.Errorf("after it was lowered: %v", err)
 		}
 	})
+}
+
+// Junk fetches no more of a signed set than of a plain one, and a key that the feed
+// made known meanwhile works at once.
+func TestThreat94SignedSetUnderAFlood(t *testing.T) {
+	bubble(t, func(t *testing.T, o *origin) {
+		signing(o)
+		v := o.ready(t, nil)
+		pass(time.Second)
+		_, rest, _ := strings.Cut(o.token(t, nil), ".")
+		before := o.count("/jwks.jwt")
+		for i := range 10_000 {
+			err := verify(t, v, header(fmt.Sprintf(`{"alg":"ES256","kid":"junk-%d","typ":"at+jwt"}`, i))+"."+rest)
+			if !errors.Is(err, jwk.ErrUnknownKey) {
+				t.Fatal(err)
+			}
+		}
+		pass(jwks.Cooldown - time.Second)
+		if n := o.count("/jwks.jwt") - before; n != 1 {
+			t.Errorf("%d fetches within the cool-down, want 1", n)
+		}
+		old := o.signing[0]
+		o.rotate(generate(t, jwk.ES256))
+		pass(2 * time.Second)
+		if err := verify(t, v, o.token(t, nil)); err != nil {
+			t.Errorf("a token of a new key, two seconds after it was published: %v", err)
+		}
+		if err := verify(t, v, o.token(t, claims{"key": old})); !errors.Is(err, jwk.ErrUnknownKey) {
+			t.Errorf("a withdrawn key: %v", err)
+		}
+	})
+}
+
+func TestThreat97HostileSignedSet(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"html":         text("<html>"),
+		"too large":    text(strings.Repeat("a", 300<<10)),
+		"hanging":      hang,
+		"server error": broken,
+		"to http": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://id.example/keys", http.StatusTemporaryRedirect)
+		},
+		"304 to nobody": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) },
+	} {
+		bubble(t, func(t *testing.T, o *origin) {
+			signing(o)
+			v := o.ready(t, nil)
+			o.door("/jwks.jwt", h)
+			pass(30 * time.Minute)
+			if err := verify(t, v, o.token(t, nil)); err != nil {
+				t.Errorf("%s: the old keys are gone: %v", name, err)
+			}
+			if v.Status().Keys.LastError == nil {
+				t.Errorf("%s: the failure does not show", name)
+			}
+		})
+	}
+}
+
+func TestThreat129SignedSetElsewhere(t *testing.T) {
+	for _, place := range []string{"http://127.0.0.1:6379/", "https://localhost/", "http://id.example/jwks.jwt", "file:///etc/passwd"} {
+		bubble(t, func(t *testing.T, o *origin) {
+			signing(o)
+			o.door(oauth.WellKnownOpenID, o.edited(o.iss+"/jwks.jwt", place))
+			v := o.verifier(t, nil)
+			pass(time.Minute)
+			if err := v.Ready(); !errors.Is(err, verifier.ErrNotReady) {
+				t.Errorf("%s: %v", place, err)
+			}
+		})
+	}
 }
