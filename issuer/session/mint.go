@@ -75,6 +75,8 @@ type AccessToken struct {
 	Life    time.Duration
 }
 
+var errWitnessPlace = errors.New("session: the witness is not the last header parameter")
+
 var errSessionOver = errors.New("session: no time is left for an access token")
 
 // Ready reports whether the notary that did not answer the last time does so by
@@ -145,6 +147,11 @@ func (m *Minter) sign(ctx context.Context, signer *jws.Signer, rest []byte) (str
 	witnessed, err := signer.With(notary.WitnessHeader, witness)
 	if err != nil {
 		return "", err
+	}
+	// Anywhere else than at the end the witness would be a part of what is tagged,
+	// and our own token would look forged.
+	if bare, _ := notary.SplitWitness(witnessed.Header()); bare != signer.Header() {
+		return "", errWitnessPlace
 	}
 	return witnessed.SignContext(ctx, notary.Join(jti, rest))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/session"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/notary/remote"
 )
@@ -220,6 +221,35 @@ func TestWitnessNeedsAWitnesser(t *testing.T) {
 	}
 }
 
+// Under a header whose parameters do not leave the last place to the witness no
+// token is made: it would look forged.
+func TestWitnessNeedsTheLastPlace(t *testing.T) {
+	f := newFixture(t, func(c *session.Config) { c.Witness = true })
+	sess := f.session(f.signIn(laptop).SessionID)
+	active, err := f.ring.Signer("")
+	f.check(err)
+	standing := f.standing(&sess, active)
+	later, err := active.With("x", 1)
+	f.check(err)
+	earlier, err := active.With("a", 1)
+	f.check(err)
+	for signer, good := range map[*jws.Signer]bool{active: true, earlier: true, later: false} {
+		if _, err := f.srv.Minter().Mint(t.Context(), signer, standing, &sess, ""); (err == nil) != good {
+			t.Errorf("%s: %v", signer.Header(), err)
+		}
+	}
+}
+
+// standing is what the store says of a session that is about to get a token.
+func (f *fixture) standing(sess *store.Session, signer *jws.Signer) (standing *store.Standing) {
+	f.t.Helper()
+	f.check(f.store.View(f.context(), func(tx *store.Tx) (err error) {
+		standing, err = tx.Standing(store.StandingQuery{Session: sess.ID, KeyID: signer.Key().KeyID()})
+		return err
+	}))
+	return standing
+}
+
 // BenchmarkMint is of the whole access token, with its signature.
 func BenchmarkMint(b *testing.B) {
 	for name, witness := range map[string]bool{"tag": false, "tag and witness": true} {
@@ -228,11 +258,7 @@ func BenchmarkMint(b *testing.B) {
 			sess := f.session(f.signIn(laptop).SessionID)
 			signer, err := f.ring.Signer("")
 			f.check(err)
-			var standing *store.Standing
-			f.check(f.store.View(b.Context(), func(tx *store.Tx) (err error) {
-				standing, err = tx.Standing(store.StandingQuery{Session: sess.ID, KeyID: signer.Key().KeyID()})
-				return err
-			}))
+			standing := f.standing(&sess, signer)
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := f.srv.Minter().Mint(b.Context(), signer, standing, &sess, ""); err != nil {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -443,14 +444,63 @@ func TestNothingElseLeaves(t *testing.T) {
 	}
 }
 
-// More than the notary works on at once wait a little, and are all served.
+// One more than the notary works on at once is told to come back; a flood of
+// reports takes no place from those who mint.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &remote.Server{Notary: notary.NewLocal(secret), Escrow: newEscrow(t), Log: slogDiscard}
+		handler := s.Handler()
+		ask := func(path, media string, body io.Reader) *httptest.ResponseRecorder {
+			r := httptest.NewRequest("POST", path, body)
+			r.Header.Set("Content-Type", media)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			return w
+		}
+		for _, c := range []struct {
+			path, media, body string
+			places            int
+		}{
+			{"/check", notary.ReportType, "\x01\x00", 16},
+			{"/tag", "application/json", `{"kid":"k1","digest":"AAAAAAAAAAAAAAAAAAAAAA"}`, 256},
+		} {
+			var all sync.WaitGroup
+			var slow []*io.PipeWriter
+			for range c.places {
+				body, w := io.Pipe()
+				slow = append(slow, w)
+				all.Go(func() {
+					if got := ask(c.path, c.media, body); got.Code != http.StatusOK {
+						t.Errorf("%s: %d", c.path, got.Code)
+					}
+				})
+			}
+			synctest.Wait()
+			if got := ask(c.path, c.media, strings.NewReader(c.body)); got.Code != http.StatusServiceUnavailable || got.Header().Get("Retry-After") == "" {
+				t.Errorf("%s, one too many: %d", c.path, got.Code)
+			}
+			if c.path == "/check" {
+				if got := ask("/tag", "application/json", strings.NewReader(`{"kid":"k1","digest":"AAAAAAAAAAAAAAAAAAAAAA"}`)); got.Code != http.StatusOK {
+					t.Errorf("a tag while reports fill their places: %d", got.Code)
+				}
+			}
+			for _, w := range slow {
+				io.WriteString(w, c.body)
+				w.Close()
+			}
+			all.Wait()
+		}
+	})
+}
+
+// A client is for many goroutines, and no two tags are alike.
 func TestManyAtOnce(t *testing.T) {
 	p := startUnix(t, socket(t), new(remote.Server))
 	c := open(t, remote.Config{URLs: []string{p.url}, Timeout: time.Minute})
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	seen := map[string]bool{}
-	for range 300 {
+	for range 100 {
 		all.Go(func() {
 			jti, err := c.Tag(t.Context(), "k1", notary.Digest{})
 			mu.Lock()

@@ -131,15 +131,28 @@ func (s *Server) Handler() http.Handler {
 func limit(most int, h serve.HandlerFunc) serve.HandlerFunc {
 	places := make(chan struct{}, most)
 	return func(w http.ResponseWriter, r *http.Request) error {
-		ctx, cancel := context.WithTimeout(r.Context(), maxWait)
-		defer cancel()
-		select {
-		case places <- struct{}{}:
-			defer func() { <-places }()
-			return h(w, r)
-		case <-ctx.Done():
+		if !enter(r.Context(), places) {
 			return &serve.Error{Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: retryAfter}
 		}
+		defer func() { <-places }()
+		return h(w, r)
+	}
+}
+
+// enter takes a place, for which it waits a little.
+func enter(ctx context.Context, places chan<- struct{}) bool {
+	select {
+	case places <- struct{}{}:
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	select {
+	case places <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
