@@ -27,13 +27,19 @@ const founded = "-"
 
 // fixed is what all nodes share and nobody changes while they run.
 type fixed struct {
-	feed         *jwk.Key // private
-	root         *jwk.Key // public
-	trust        string
-	handles      revocation.HandleKey
+	feed    *jwk.Key // private
+	root    *jwk.Key // public
+	trust   string
+	handles revocation.HandleKey
+	standby *jwk.Key // seals standbys below the notary's layer; nil without a notary
+	*bare
+}
+
+// bare are secrets that are no Key. They are two pointers away from a Keyring:
+// package fmt follows one when a ring is printed with a wrong verb.
+type bare struct {
 	handleSecret []byte
 	refresh      []byte
-	standby      *jwk.Key // seals standbys below the notary's layer; nil without a notary
 }
 
 // openFixed reads the feed key, the root and the secrets, and makes those that
@@ -59,7 +65,7 @@ func (k *Keyring) openFixed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.fixed = &fixed{feed: feed, handles: handles, handleSecret: handle, refresh: refresh}
+	k.fixed = &fixed{feed: feed, handles: handles, bare: &bare{handleSecret: handle, refresh: refresh}}
 	k.fixed.root, err = root.Public()
 	if err != nil {
 		return err
