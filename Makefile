@@ -15,6 +15,10 @@ GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # Packages in which goroutines share something.
 RACE = ./guard/... ./internal/... ./issuer/... ./issuertest/... ./jose/... ./notary/... ./revocation/... ./verifier/...
 
+# Packages that load modules of PKCS #11: with cgo, and with a tag that the ordinary
+# build does without.
+PKCS11 = ./issuer/keyring/pkcs11
+
 # Modules of their own, for what the product must not depend on.
 MODULES = $(shell git ls-files '*/go.mod' | xargs -r -n1 dirname)
 
@@ -39,11 +43,13 @@ test: ## install what the tests need, then lint and run every test
 	@scripts/needs
 	@$(MAKE) --no-print-directory lint
 	@{ $(GO) test -json -timeout 18m ./... || true; $(GO) test -json -race -timeout 18m -run '^Test' $(RACE) || true; \
+		$(GO) test -json -race -tags pkcs11 -timeout 18m $(PKCS11) || true; \
 		for m in $(MODULES); do $(GO) -C $$m test -json -timeout 18m ./... || true; done; } | $(GO) run ./internal/testgate
 
 lint: vuln ## go vet, staticcheck, gofmt and known vulnerabilities
 	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
 	@for m in . $(MODULES); do (cd $$m && $(GO) vet ./... && $(STATICCHECK) ./...); done
+	@$(GO) vet -tags pkcs11 $(PKCS11) ./cmd/counterfoil && $(STATICCHECK) -tags pkcs11 $(PKCS11)
 
 vuln:
 	@scripts/vulncheck $(GOVULNCHECK)

@@ -232,6 +232,30 @@ func TestHeavyImportsStayInTheirRooms(t *testing.T) {
 	}
 }
 
+// The ordinary build needs no C compiler and no library of the system: cgo comes in
+// with the tag pkcs11, for one package, and the tag does nothing where cgo is off.
+func TestOrdinaryBuildIsFreeOfCgo(t *testing.T) {
+	const binding = "github.com/miekg/pkcs11"
+	for _, c := range []struct {
+		cgo, tags, format string
+		want              []string
+	}{
+		{"1", "", "{{if and .CgoFiles (not .Standard)}}{{.ImportPath}}{{end}}", nil},
+		{"1", "pkcs11", "{{if and .CgoFiles (not .Standard)}}{{.ImportPath}}{{end}}", []string{binding}},
+		{"0", "pkcs11", `{{if eq .ImportPath "` + binding + `"}}{{.ImportPath}}{{end}}`, nil},
+	} {
+		list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", c.tags, "-f", c.format, "./...")
+		list.Env = append(os.Environ(), "CGO_ENABLED="+c.cgo)
+		out, err := list.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		if got := strings.Fields(string(out)); !slices.Equal(got, c.want) {
+			t.Errorf("CGO_ENABLED=%s -tags %q: cgo is in %v, want %v", c.cgo, c.tags, got, c.want)
+		}
+	}
+}
+
 // A program that only verifies compiles neither a database driver nor the issuer.
 func TestVerifierCompilesLittle(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./verifier", "./guard").Output()
