@@ -81,3 +81,19 @@ func panicked(v any) (text string) {
 	defer func() { text = fmt.Sprint(recover()) }()
 	panic(v)
 }
+
+// secretIn returns the bytes of a sealed secret that is no key of JOSE.
+func secretIn(t testing.TB, plain []byte) []byte {
+	t.Helper()
+	var secret struct {
+		K string `json:"k"`
+	}
+	if err := json.Unmarshal(plain, &secret); err != nil {
+		t.Fatal(err)
+	}
+	b, err := base64.RawURLEncoding.DecodeString(secret.K)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
