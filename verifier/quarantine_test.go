@@ -80,8 +80,10 @@ func TestThreat86TokenOnItsWay(t *testing.T) {
 			a.o.quarantine()
 			pass(time.Second)
 			a.set(func() { a.seen = nil })
-			if err := verify(t, v, pending); err != nil {
-				t.Errorf("share %v: %v", share, err)
+			begin := time.Now()
+			err := verify(t, v, pending)
+			if took := time.Since(begin); err != nil || took > 120*time.Millisecond {
+				t.Errorf("share %v: %v after %v", share, err, took)
 			}
 		})
 	}

@@ -164,6 +164,22 @@ func TestSeenSetKeepsWithinItsCap(t *testing.T) {
 	}
 }
 
+// At the cap those stay that live longest, however many others come.
+func TestSeenSetForgetsWhatExpiresFirst(t *testing.T) {
+	s := verifier.NewSeenSet(verifier.MinSeenBytes)
+	for i := range uint64(100) {
+		s.Add(seenID(i), 1<<30, 1000)
+	}
+	for i := range uint64(100_000) {
+		s.Add(seenID(1000+i), 2000, 1000)
+	}
+	for i := range uint64(100) {
+		if !s.Has(seenID(i)) {
+			t.Errorf("token %d is forgotten", i)
+		}
+	}
+}
+
 // The set against a map: nothing is remembered that was not added, and below the cap
 // nothing is forgotten before it expires.
 func TestSeenSetAgainstAMap(t *testing.T) {
