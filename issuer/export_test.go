@@ -19,5 +19,8 @@ func Renumber(last string, changes uint64, hash string) (next string, number uin
 // CheckNotary is what maintenance does once a minute.
 func (i *Issuer) CheckNotary(ctx context.Context) error { return i.checkNotary(ctx) }
 
+// CheckWitnesses is what maintenance does once a minute.
+func (i *Issuer) CheckWitnesses(ctx context.Context) error { return i.checkWitnesses(ctx) }
+
 // Tagger is the notary that tokens are minted with.
 func (i *Issuer) Tagger() Notary { return i.cfg.Tagger }

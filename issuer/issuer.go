@@ -255,7 +255,7 @@ func (i *Issuer) maintain(ctx context.Context) {
 		case <-reload.C:
 			err = errors.Join(i.keys.Reload(ctx), i.keys.Scheduled(ctx, i.waitingFor))
 		case <-tidy.C:
-			err = errors.Join(i.keys.Expire(ctx), i.trim(ctx), i.forgetSessions(ctx), i.fleet.tidy(ctx), i.checkNotary(ctx))
+			err = errors.Join(i.keys.Expire(ctx), i.trim(ctx), i.forgetSessions(ctx), i.fleet.tidy(ctx), i.checkNotary(ctx), i.checkWitnesses(ctx))
 		}
 		if err != nil && !failing && ctx.Err() == nil {
 			i.log.Error("maintenance put off", "err", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
+	"github.com/counterfoil/counterfoil/revocation"
 )
 
 const (
@@ -29,6 +30,9 @@ var ErrNotary = errors.New("this is not the notary's secret that belongs to the 
 // since revocations and keys do not need it.
 func (i *Issuer) openNotary(ctx context.Context) error {
 	err := i.checkNotary(ctx)
+	if err == nil {
+		err = i.checkWitnesses(ctx)
+	}
 	if !errors.Is(err, notary.ErrUnavailable) {
 		return err
 	}
@@ -66,6 +70,37 @@ func (i *Issuer) checkNotary(ctx context.Context) error {
 		}
 		return tx.SetMeta(notaryProbe, fresh)
 	})
+}
+
+// ErrWitnessKeys reports a notary that makes witnesses which verifiers would not
+// accept: the trust statement does not name its keys. The keyring puts them there
+// when it is opened.
+var ErrWitnessKeys = errors.New("verifiers do not know all witness keys of the notary: start the issuer again to tell them, " +
+	"before the notary uses another secret")
+
+// checkWitnesses holds the keys of the notary against those that verifiers know.
+func (i *Issuer) checkWitnesses(ctx context.Context) error {
+	witnesser, ok := i.cfg.Tagger.(notary.Witnesser)
+	if !i.cfg.Witness || !ok {
+		return nil
+	}
+	keys, err := witnesser.WitnessKeys(ctx)
+	if err != nil {
+		return err
+	}
+	trust, err := revocation.OpenTrust(i.keys.Root(), i.cfg.URL, i.keys.Trust())
+	if err != nil {
+		return err
+	}
+	for _, key := range keys.Keys() {
+		if trust.WitnessKeys == nil {
+			return ErrWitnessKeys
+		}
+		if _, err := trust.WitnessKeys.Find(key.KeyID(), string(key.Algorithm())); err != nil {
+			return ErrWitnessKeys
+		}
+	}
+	return nil
 }
 
 // probe returns the tag that the store keeps, "" before the first start.

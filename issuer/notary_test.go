@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/notary/remote"
 )
@@ -102,6 +103,47 @@ func TestSecretIsChanged(t *testing.T) {
 			t.Errorf("the secret that was dropped: %v", err)
 		}
 	})
+}
+
+// Verifiers learn of a witness key before the first witness by it.
+func TestWitnessKeysAreKnownFirst(t *testing.T) {
+	s := newShared(t, "https://id.example")
+	start := func(by *notary.Local, known *jwk.Set) (*issuer.Issuer, error) {
+		ring, err := keyring.Open(t.Context(), s.store, keyring.Config{Issuer: s.url, KEK: s.kek, WitnessKeys: known})
+		if err != nil {
+			t.Fatal(err)
+		}
+		iss, err := issuer.New(t.Context(), issuer.Config{
+			URL: s.url, Store: s.store, Keyring: ring, Tagger: by, Witness: true, Argon2: account.Params{Memory: 64, Time: 1, Threads: 1},
+		})
+		if err == nil {
+			t.Cleanup(func() { iss.Close() })
+		}
+		return iss, err
+	}
+	one, two := notary.NewLocal(s.secret), notary.NewLocal(s.secret, notary.Secret{4, 5, 6})
+	if _, err := start(one, nil); !errors.Is(err, issuer.ErrWitnessKeys) {
+		t.Errorf("nobody was told of any: %v", err)
+	}
+	for _, by := range []*notary.Local{one, two} {
+		keys, err := by.WitnessKeys(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		iss, err := start(by, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := iss.CheckWitnesses(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := start(two, nil); err != nil {
+		t.Errorf("what verifiers were told stays: %v", err)
+	}
+	if _, err := start(notary.NewLocal(s.secret, notary.Secret{7}), nil); !errors.Is(err, issuer.ErrWitnessKeys) {
+		t.Errorf("a third that they do not know: %v", err)
+	}
 }
 
 // A farNotary is one that can be away, and come back as another.
