@@ -175,6 +175,9 @@ func race(t *testing.T, f *fixture) {
 	if got := f.trail(); !slices.Equal(got, []string{"forged", "quarantined", "rotated", "killed"}) {
 		t.Errorf("trail %v", got)
 	}
+	if got := f.trailOf("key.rotate"); len(got) != 1 {
+		t.Errorf("rotated to %v", got)
+	}
 }
 
 // Of two stolen keys in a day a person decides about the second.

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/store"
 )
 
 // What Run does, a round at a time, so that a test is the only clock.
@@ -14,6 +16,19 @@ func (d *Desk) ProbeRound(ctx context.Context) error { return d.probeOnce(ctx) }
 
 // AnswerRound takes the steps that are due.
 func (d *Desk) AnswerRound(ctx context.Context) error { return d.advance(ctx) }
+
+// AnswerFor takes the step that is due for one key.
+func (d *Desk) AnswerFor(ctx context.Context, kid string) error {
+	var in store.Incident
+	err := d.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {
+		in, err = tx.Incident(kid)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.advanceOne(ctx, &in)
+}
 
 // CountRound writes down what was counted in memory.
 func (d *Desk) CountRound(ctx context.Context) error { return d.settleCrowd(ctx) }

@@ -2,6 +2,7 @@ package forgery_test
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -52,6 +53,7 @@ type fixture struct {
 	desk   *forgery.Desk
 	log    *lockedBuffer
 	dial   func() *store.Store // connects another node; nil: nodes share a store
+	db     *sql.DB             // beside the stores, where the database is a server
 	tick   func(time.Duration) // lets time pass for a database with a clock of its own
 }
 

@@ -34,6 +34,7 @@ func newShared(t *testing.T) *fixture {
 	db, err := sql.Open("pgx", url)
 	f.check(err)
 	t.Cleanup(func() { db.Close() })
+	f.db = db
 	f.tick = func(d time.Duration) {
 		_, err := db.Exec("UPDATE incidents SET drained = drained - $1 WHERE drained > 0", d.Milliseconds())
 		f.check(err)
@@ -45,6 +46,23 @@ func newShared(t *testing.T) *fixture {
 		return st
 	}
 	return f.begin(forgery.Config{})
+}
+
+// holdLog locks the head of the log. What it returns waits until n transactions stand
+// in front of it, and opens it.
+func (f *fixture) holdLog(n int) (release func()) {
+	f.Helper()
+	tx, err := f.db.BeginTx(f.Context(), nil)
+	f.check(err)
+	_, err = tx.Exec("SELECT seq FROM log_head FOR UPDATE")
+	f.check(err)
+	return func() {
+		waiting := 0
+		for waiting < n && f.Context().Err() == nil {
+			f.check(f.db.QueryRow("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting))
+		}
+		f.check(tx.Commit())
+	}
 }
 
 // Nodes on one PostgreSQL that all take every step at the same time take each once.
@@ -64,17 +82,17 @@ func TestThreat82TwoNodesKillTwoKeys(t *testing.T) {
 		}
 	}
 	f.moveOn(forgery.Grace + time.Second)
+	nodes := []*forgery.Desk{f.open(forgery.Config{}), f.open(forgery.Config{})}
 	var wg sync.WaitGroup
-	for range 4 {
-		d := f.open(forgery.Config{})
+	release := f.holdLog(len(kids)) // until both are about to append
+	for i, kid := range kids {
 		wg.Go(func() {
-			for range 2 {
-				if err := d.AnswerRound(t.Context()); err != nil {
-					t.Error(err)
-				}
+			if err := nodes[i].AnswerFor(t.Context(), kid); err != nil {
+				t.Error(err)
 			}
 		})
 	}
+	release()
 	wg.Wait()
 	states := fmt.Sprint(f.incident(kids[0]).State, f.incident(kids[0]).Held, " ", f.incident(kids[1]).State, f.incident(kids[1]).Held)
 	if states != "killedfalse switchedtrue" && states != "switchedtrue killedfalse" {
