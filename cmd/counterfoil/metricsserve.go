@@ -11,7 +11,7 @@ import (
 func issuerCollectors(iss *issuer.Issuer) []prometheus.Collector {
 	now := func() map[string]issuer.Status { return map[string]issuer.Status{"": iss.Status()} }
 	return []prometheus.Collector{
-		collect("", issuerFigures(), now),
+		collect("", append(issuerFigures(), forgeryFigures()...), now),
 		collect("alg", keyFigures(), func() map[string]keyCounts { return countKeys(iss.Status().Keys) }),
 	}
 }
@@ -21,6 +21,7 @@ func issuerFigures() []figure[issuer.Status] {
 	const (
 		signIns, signInsHelp     = "counterfoil_sign_ins_total", "Attempts at signing in, by result."
 		refreshes, refreshesHelp = "counterfoil_refreshes_total", "Refresh tokens presented, by what they were."
+		verifiers, verifiersHelp = "counterfoil_verifiers", "Instances of verifiers heard within the longest token life, on all nodes."
 	)
 	return []figure[status]{
 		counter(signIns, signInsHelp, func(s status) uint64 { return s.Sessions.SignIns }).with("result", "done"),
@@ -34,9 +35,56 @@ func issuerFigures() []figure[issuer.Status] {
 		counter("counterfoil_sign_outs_total", "Sign-outs, and revocations by clients.", func(s status) uint64 { return s.Sessions.Revocations }),
 		counter("counterfoil_issuer_forged_tokens_total", "Access tokens with a wrong tag that the issuer itself was shown.", func(s status) uint64 { return s.Sessions.Forged }),
 
+		gauge(verifiers, verifiersHelp, func(s status) int { return s.Verifiers.Connected }).with("state", "connected"),
+		gauge(verifiers, verifiersHelp, func(s status) int { return s.Verifiers.Silent }).with("state", "silent"),
+		gauge("counterfoil_verifiers_behind", "Connected verifiers that have not applied the whole log.", func(s status) int { return s.Verifiers.Behind }),
+		gauge("counterfoil_verifiers_forked", "Verifiers that hold another history of the log.", func(s status) int { return s.Verifiers.Forked }),
+		gauge("counterfoil_verifiers_oldest_ack_seconds", "Since the least recent connected verifier was heard.", func(s status) float64 { return seconds(s.Verifiers.Oldest) }),
+
 		gauge("counterfoil_log_epoch", "Epoch of the revocation log.", func(s status) uint64 { return s.Epoch }),
 		gauge("counterfoil_log_head", "Number of the last revocation.", func(s status) uint64 { return s.Head }),
 		gauge("counterfoil_log_as_of_timestamp_seconds", "When this node last read the head of the log.", func(s status) float64 { return unixSeconds(s.AsOf) }),
+	}
+}
+
+// forgeryFigures are what becomes of tokens that verifiers have seen, of evidence, and
+// of what was found forged.
+func forgeryFigures() []figure[issuer.Status] {
+	type status = issuer.Status
+	const (
+		records, recordsHelp   = "counterfoil_seen_records_total", "Records of seen tokens, by what the auditor found."
+		evidence, evidenceHelp = "counterfoil_evidence_total", "Tokens that were sent as evidence, by what they proved to be."
+		steps, stepsHelp       = "counterfoil_answers_total", "Steps of answers to forgeries that this node took."
+		probes, probesHelp     = "counterfoil_notary_probes_total", "Probes of the notary, by result."
+		alarms, alarmsHelp     = "counterfoil_alarms_total", "Attempts at telling the webhook, by result."
+		held, heldHelp         = "counterfoil_forgery_held", "What is kept about reporters and evidence, by kind."
+		peak, peakHelp         = "counterfoil_forgery_held_peak", "The most that was kept about reporters and evidence, by kind."
+		most, mostHelp         = "counterfoil_forgery_held_limit", "The most that may be kept about reporters and evidence, by kind."
+	)
+	return []figure[status]{
+		counter(records, recordsHelp, func(s status) uint64 { return s.Forgeries.Right }).with("tag", "right"),
+		counter(records, recordsHelp, func(s status) uint64 { return s.Forgeries.Wrong }).with("tag", "wrong"),
+		counter("counterfoil_seen_limited_total", "Reports and pieces of evidence refused for their number.", func(s status) uint64 { return s.Forgeries.Limited }),
+		counter(evidence, evidenceHelp, func(s status) uint64 { return s.Forgeries.Genuine }).with("verdict", "genuine"),
+		counter(evidence, evidenceHelp, func(s status) uint64 { return s.Forgeries.Unsigned }).with("verdict", "unsigned"),
+		counter(evidence, evidenceHelp, func(s status) uint64 { return s.Forgeries.Unknown }).with("verdict", "unknown"),
+		counter(evidence, evidenceHelp, func(s status) uint64 { return s.Forgeries.Forged }).with("verdict", "forged"),
+		counter(evidence, evidenceHelp, func(s status) uint64 { return s.Forgeries.Canaries }).with("verdict", "canary"),
+		counter(steps, stepsHelp, func(s status) uint64 { return s.Forgeries.Quarantined }).with("step", "quarantine"),
+		counter(steps, stepsHelp, func(s status) uint64 { return s.Forgeries.Rotated }).with("step", "rotate"),
+		counter(steps, stepsHelp, func(s status) uint64 { return s.Forgeries.Killed }).with("step", "kill"),
+		counter(steps, stepsHelp, func(s status) uint64 { return s.Forgeries.Held }).with("step", "held"),
+		counter("counterfoil_misconfigurations_total", "Times that the secrets of the notaries began to disagree.", func(s status) uint64 { return s.Forgeries.Misconfigured }),
+		counter(probes, probesHelp, func(s status) uint64 { return s.Forgeries.ProbesPassed }).with("result", "passed"),
+		counter(probes, probesHelp, func(s status) uint64 { return s.Forgeries.ProbesFailed }).with("result", "failed"),
+		counter(alarms, alarmsHelp, func(s status) uint64 { return s.Forgeries.Alarms }).with("result", "taken"),
+		counter(alarms, alarmsHelp, func(s status) uint64 { return s.Forgeries.AlarmsFailed }).with("result", "failed"),
+		gauge(held, heldHelp, func(s status) int { return s.ForgeryBounds.Reporters }).with("kind", "reporters"),
+		gauge(peak, peakHelp, func(s status) int { return s.ForgeryBounds.PeakReporters }).with("kind", "reporters"),
+		gauge(most, mostHelp, func(s status) int { return s.ForgeryBounds.MaxReporters }).with("kind", "reporters"),
+		gauge(held, heldHelp, func(s status) int { return s.ForgeryBounds.Judged }).with("kind", "judged"),
+		gauge(peak, peakHelp, func(s status) int { return s.ForgeryBounds.PeakJudged }).with("kind", "judged"),
+		gauge(most, mostHelp, func(s status) int { return s.ForgeryBounds.MaxJudged }).with("kind", "judged"),
 	}
 }
 
