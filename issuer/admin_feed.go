@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -90,13 +91,16 @@ func number(s string, absent uint64) (uint64, error) {
 	return strconv.ParseUint(s, 10, 63)
 }
 
-// verifyAudit serves GET /admin/audit/verify.
+// verifyAudit serves GET /admin/audit/verify?kept=HASH.
 func (i *Issuer) verifyAudit(w http.ResponseWriter, r *http.Request) error {
 	var report audit.Report
 	err := i.st.View(r.Context(), func(tx *store.Tx) (err error) {
-		report, err = audit.Verify(tx)
+		report, err = audit.Verify(tx, r.URL.Query().Get("kept"))
 		return err
 	})
+	if errors.Is(err, audit.ErrHash) {
+		return badRequest("kept is a hash of 64 hexadecimal digits")
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -57,29 +58,40 @@ func (a *app) auditListCommand() *cobra.Command {
 	return cmd
 }
 
+// auditReport is what the issuer found in its trail.
+type auditReport struct {
+	OK       bool   `json:"ok"`
+	Rows     uint64 `json:"rows"`
+	Hash     string `json:"hash"`
+	BrokenAt uint64 `json:"broken_at,omitzero"`
+	Kept     uint64 `json:"kept,omitzero"` // the row that has the hash that was kept
+}
+
 func (a *app) auditVerifyCommand() *cobra.Command {
 	var (
 		admin   adminFlags
+		kept    string
 		machine bool
 	)
 	cmd := &cobra.Command{
-		Use: "verify", Short: "Check that no row was changed or taken out", Args: takes(),
+		Use: "verify", Short: "Check that no row was changed, moved or taken out", Args: takes(),
 		Long: `Check the chain of hashes through the audit trail, from the first row on.
 
-The hash of the last row is printed: compare it with one that was kept elsewhere,
-since whoever can write the whole database can also write a new chain.`,
+The hash of the last row is printed. Keep it where the issuer cannot write, and give
+it with --kept the next time: whoever can write the whole database can also cut off
+the end of the trail, or write a new chain, but not one with that hash in it.`,
+		Example: "counterfoil audit verify --kept $(cat last-week)",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(&admin)
 			if err != nil {
 				return err
 			}
-			var report struct {
-				OK       bool   `json:"ok"`
-				Rows     uint64 `json:"rows"`
-				Hash     string `json:"hash"`
-				BrokenAt uint64 `json:"broken_at,omitzero"`
+			path := "/admin/audit/verify"
+			if kept != "" {
+				path += "?" + url.Values{"kept": {kept}}.Encode()
 			}
-			if err := c.call(cmd.Context(), http.MethodGet, "/admin/audit/verify", nil, &report); err != nil {
+			var report auditReport
+			if err := c.call(cmd.Context(), http.MethodGet, path, nil, &report); err != nil {
 				return err
 			}
 			if machine {
@@ -90,14 +102,25 @@ since whoever can write the whole database can also write a new chain.`,
 			if err != nil {
 				return err
 			}
-			if !report.OK {
-				return fmt.Errorf("the chain breaks at row %d: it was changed, or one before it was taken out", report.BrokenAt)
-			}
-			a.say("%d rows, unbroken", report.Rows)
-			return nil
+			return a.judge(&report)
 		},
 	}
 	admin.register(cmd.Flags())
+	cmd.Flags().StringVar(&kept, "kept", "", "`HASH` that an earlier verify printed")
 	cmd.Flags().BoolVar(&machine, "json", false, "print the report as one JSON object")
 	return cmd
+}
+
+func (a *app) judge(r *auditReport) error {
+	switch {
+	case r.BrokenAt != 0:
+		return fmt.Errorf("the chain breaks at row %d: it was changed or moved, or one before it was taken out", r.BrokenAt)
+	case !r.OK:
+		return errors.New("no row has the hash that was kept: the end of the trail was cut off, or it was written anew")
+	case r.Kept != 0:
+		a.say("%d rows, unbroken; the hash that was kept is that of row %d", r.Rows, r.Kept)
+	default:
+		a.say("%d rows, unbroken", r.Rows)
+	}
+	return nil
 }

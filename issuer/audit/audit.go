@@ -4,11 +4,12 @@
 //
 // A row is part of the transaction that does the deed: when it cannot be written
 // the deed is not done. The store chains the rows by hash, so that [Verify] finds
-// a row that was changed or taken out. It does not find a trail that was cut off
-// at its end: keep the last hash that Verify returned somewhere else for that.
+// a row that was changed or taken out. A trail that was cut off at its end it finds
+// only by a hash that was kept somewhere else.
 package audit
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -101,12 +102,15 @@ func clean(s string) string {
 type Report struct {
 	OK       bool   `json:"ok"`
 	Rows     uint64 `json:"rows"`               // whole rows, from the first
-	Hash     string `json:"hash"`               // of the last whole row, hex; compare it with one kept elsewhere
+	Hash     string `json:"hash"`               // of the last whole row, hex: keep it elsewhere, and give it to Verify the next time
 	BrokenAt uint64 `json:"broken_at,omitzero"` // number of the first row that does not fit
+	Kept     uint64 `json:"kept,omitzero"`      // number of the row that has the hash that was kept; 0: none has, or none was given
 }
 
-// Verify recomputes the chain of the whole trail.
-func Verify(tx *store.Tx) (Report, error) {
+// Verify recomputes the chain of the whole trail. kept is the Hash of an earlier
+// Report, or empty: the trail is not all right if no row has it, since then its end
+// was cut off or all of it was written anew. What is not a hash is an error.
+func Verify(tx *store.Tx, kept string) (Report, error) {
 	whole, broken, err := tx.VerifyAudit()
 	if err != nil {
 		return Report{}, err
@@ -119,5 +123,27 @@ func Verify(tx *store.Tx) (Report, error) {
 		}
 		report.Hash = hex.EncodeToString(rows[0].Hash[:])
 	}
-	return report, nil
+	if kept != "" {
+		err = report.find(tx, kept)
+	}
+	return report, err
+}
+
+// ErrHash reports a text that is not the hash of a row.
+var ErrHash = errors.New("audit: a hash is 64 hexadecimal digits")
+
+func (r *Report) find(tx *store.Tx, kept string) error {
+	hash, err := hex.DecodeString(kept)
+	if err != nil || len(hash) != sha256.Size {
+		return ErrHash
+	}
+	row, err := tx.AuditOf([sha256.Size]byte(hash))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if err == nil && row.N <= r.Rows {
+		r.Kept = row.N
+	}
+	r.OK = r.OK && r.Kept != 0
+	return nil
 }

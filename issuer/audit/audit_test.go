@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -38,7 +39,7 @@ func record(t *testing.T, st *store.Store, e audit.Event) {
 func verify(t *testing.T, st *store.Store) (report audit.Report) {
 	t.Helper()
 	err := st.View(t.Context(), func(tx *store.Tx) (err error) {
-		report, err = audit.Verify(tx)
+		report, err = audit.Verify(tx, "")
 		return err
 	})
 	if err != nil {
@@ -115,5 +116,45 @@ func TestFieldsAreCleaned(t *testing.T) {
 	}
 	if r := verify(t, st); !r.OK {
 		t.Errorf("%+v", r)
+	}
+}
+
+// The hash of an earlier report is found in a trail that grew, and not in one that was
+// cut off or written anew, however well.
+func TestKeptHash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	st := open(t, path)
+	add := func(n int) {
+		for i := range n {
+			record(t, st, audit.Event{Actor: "socket", Action: audit.Revoke, Subject: fmt.Sprint(i)})
+		}
+	}
+	check := func(kept string) (report audit.Report, err error) {
+		err = st.View(t.Context(), func(tx *store.Tx) error {
+			report, err = audit.Verify(tx, kept)
+			return err
+		})
+		return report, err
+	}
+	add(5)
+	kept := verify(t, st).Hash
+	add(3)
+	if r, err := check(kept); err != nil || !r.OK || r.Kept != 5 || r.Rows != 8 {
+		t.Errorf("grown: %+v %v", r, err)
+	}
+	for _, bad := range []string{"x", kept[1:], kept + "00", "../" + kept[3:]} {
+		if _, err := check(bad); !errors.Is(err, audit.ErrHash) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	tamper(t, path, "DELETE FROM audit WHERE n > 4; UPDATE audit_head SET n = 4, hash = (SELECT hash FROM audit WHERE n = 4)")
+	if r, err := check(""); err != nil || !r.OK {
+		t.Errorf("cut off with care: %+v %v", r, err)
+	}
+	for range 2 {
+		if r, err := check(kept); err != nil || r.OK || r.Kept != 0 || r.BrokenAt != 0 {
+			t.Errorf("cut off: %+v %v", r, err)
+		}
+		add(4) // and goes on
 	}
 }

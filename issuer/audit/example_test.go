@@ -37,7 +37,7 @@ func ExampleRecord() {
 		fmt.Println(err)
 	}
 	_ = st.View(ctx, func(tx *store.Tx) error {
-		report, err := audit.Verify(tx)
+		report, err := audit.Verify(tx, "")
 		fmt.Println(report.OK, report.Rows, err)
 		return err
 	})

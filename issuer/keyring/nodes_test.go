@@ -206,7 +206,7 @@ func trail(t *testing.T, st *store.Store, states map[string]keyring.State) {
 		if err != nil {
 			return err
 		}
-		report, err := audit.Verify(tx)
+		report, err := audit.Verify(tx, "")
 		if !report.OK {
 			t.Errorf("the audit trail is broken: %+v", report)
 		}

@@ -107,12 +107,20 @@ func (tx *Tx) Audit(n uint64, limit int) ([]AuditRow, error) {
 		[]any{int64(n), all(limit)}, (*AuditRow).dest)
 }
 
+// AuditOf returns the row of the audit trail that has a hash, or [ErrNotFound]. It
+// reads the whole trail.
+func (tx *Tx) AuditOf(hash [32]byte) (AuditRow, error) {
+	var a AuditRow
+	err := tx.row("SELECT "+auditColumns+" FROM audit WHERE hash = $1", []any{hash[:]}, a.dest()...)
+	return a, err
+}
+
 // VerifyAudit recomputes the chain. It returns how many rows are whole, counted
 // from the first, and the number of the first one that is changed, missing or
 // more than there should be; 0 means that all is well.
 //
 // Somebody who can write to the database can make a new chain from any row on.
-// To notice that, keep a hash elsewhere and compare.
+// To notice that, keep a hash elsewhere and look for it with [Tx.AuditOf].
 func (tx *Tx) VerifyAudit() (whole, broken uint64, err error) {
 	var hash, end [32]byte
 	var last uint64

@@ -69,6 +69,7 @@ func auditTampered(t *testing.T, db Database) {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
+	kept := auditOf(t, st)[4].Hash
 	run("CREATE TABLE kept AS SELECT * FROM audit")
 	run("CREATE TABLE kept_head AS SELECT * FROM audit_head")
 	for _, test := range []struct {
@@ -86,6 +87,15 @@ func auditTampered(t *testing.T, db Database) {
 		{"DELETE FROM audit", 1},
 		{"INSERT INTO audit SELECT 6, at, actor, action, subject, detail, hash FROM kept WHERE n = 5", 6},
 		{"UPDATE audit SET n = 7 WHERE n = 5", 5},
+		// Two rows in the other order, with their hashes and without.
+		{"UPDATE audit SET n = 9 WHERE n = 2; UPDATE audit SET n = 2 WHERE n = 4; UPDATE audit SET n = 4 WHERE n = 9", 2},
+		{"UPDATE audit SET actor = (SELECT k.actor FROM kept k WHERE k.n = 7 - audit.n) WHERE n IN (3, 4)", 3},
+		// Taken out, and the others moved up.
+		{"DELETE FROM audit WHERE n = 2; UPDATE audit SET n = 2 WHERE n = 3; UPDATE audit SET n = 3 WHERE n = 4; " +
+			"UPDATE audit SET n = 4 WHERE n = 5; UPDATE audit_head SET n = 4", 2},
+		// Appended, with another row's hash and the head to it.
+		{"INSERT INTO audit SELECT 6, at, actor, action, subject, detail, hash FROM kept WHERE n = 4; " +
+			"UPDATE audit_head SET n = 6, hash = (SELECT hash FROM kept WHERE n = 4)", 6},
 		{"UPDATE audit_head SET n = 4", 6},
 		{"UPDATE audit_head SET n = 6", 6},
 		{"UPDATE audit_head SET hash = (SELECT hash FROM kept WHERE n = 1)", 6},
@@ -101,5 +111,23 @@ func auditTampered(t *testing.T, db Database) {
 		if whole, broken := brokenAt(t, st); whole != 5 || broken != 0 {
 			t.Fatalf("restored after %q: %d whole, broken at %d", test.tamper, whole, broken)
 		}
+	}
+	has := func(hash [32]byte) bool {
+		err := st.View(t.Context(), func(tx *store.Tx) error { _, err := tx.AuditOf(hash); return err })
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	equal(t, "the kept hash is there", []bool{has(kept), has([32]byte{1})}, []bool{true, false})
+
+	// Cut off with care: the chain is whole, and only the kept hash is missing.
+	run("DELETE FROM audit WHERE n = 5")
+	run("UPDATE audit_head SET n = 4, hash = (SELECT hash FROM kept WHERE n = 4)")
+	whole, broken := brokenAt(t, st)
+	equal(t, "cut off with care", []uint64{whole, broken}, []uint64{4, 0})
+	update(t, st, func(tx *store.Tx) error { return tx.AppendAudit(store.AuditRow{Actor: "a later one"}) })
+	if has(kept) {
+		t.Error("the kept hash is still there")
 	}
 }
