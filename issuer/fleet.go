@@ -38,6 +38,7 @@ type fleet struct {
 
 	exchanging chan struct{}    // holds one token while an exchange runs, so that the newest wins
 	versions   map[string]int64 // of the rows that were read; exchange's own
+	told       time.Time        // when our row was last written; exchange's own
 	marked     time.Time        // until then our mark stands; exchange's own
 	hurried    time.Time        // until then somebody waits; exchange's own
 }
@@ -98,10 +99,13 @@ func (f *fleet) exchange(ctx context.Context, waits bool) (pace time.Duration, e
 	if err := f.read(ctx); err != nil {
 		return tellEvery, err
 	}
-	if err := f.write(ctx); err != nil {
-		return tellEvery, err
+	hurried := f.now().Before(f.hurried)
+	if hurried || f.now().Sub(f.told).Abs() > tellEvery-tellHurried {
+		if err := f.write(ctx); err != nil {
+			return tellEvery, err
+		}
 	}
-	if f.now().Before(f.hurried) {
+	if hurried {
 		return tellHurried, nil
 	}
 	return tellEvery, nil
@@ -143,6 +147,7 @@ func (f *fleet) write(ctx context.Context) error {
 	if rows == nil {
 		return nil
 	}
+	f.told = f.now()
 	err := f.st.Update(ctx, func(tx *store.Tx) error {
 		sent := f.now()
 		at, err := tx.Now()

@@ -114,12 +114,13 @@ func TestRevokeWaitsForVerifiersOfAllNodes(t *testing.T) {
 		if out.Seq != seq || out.Verifiers.Confirmed != 3 || out.Verifiers.Of != 3 || len(out.Verifiers.Silent) != 0 {
 			t.Errorf("%+v", out)
 		}
-		// Honest: not less than it took, and more only by what an exchange takes.
+		// Honest: not less than it took, and more only by what an exchange takes, some
+		// milliseconds on a machine that has nothing else to do.
 		truly := last.Sub(began).Milliseconds()
-		if ms := out.Verifiers.SlowestMS; ms < slow.Milliseconds() || ms > truly+100 {
+		if ms := out.Verifiers.SlowestMS; ms < slow.Milliseconds() || ms > truly+1000 {
 			t.Errorf("slowest %d ms, and it was heard after %d ms", ms, truly)
 		}
-		if took > time.Second {
+		if took > 5*time.Second {
 			t.Errorf("answered %v after the last one had confirmed", took)
 		}
 		t.Logf("slowest %d ms of %d ms, answered %v after it", out.Verifiers.SlowestMS, truly, took.Round(time.Millisecond))

@@ -232,7 +232,7 @@ func TestThreat92RotationUnderLoad(t *testing.T) {
 				return err
 			}
 		}
-		const rotations, step = 100, 4 * time.Hour
+		const rotations, step = 100, 6 * time.Hour
 		verified, failed := 0, 0
 		load := func() {
 			var tokens []string

@@ -101,6 +101,13 @@ func (k *keySource) require(version uint64) {
 	}
 }
 
+// distrust forgets the version that was named by a key that is no longer one of the
+// feed's, and asks for a set by one that is.
+func (k *keySource) distrust() {
+	k.floor.Store(0)
+	k.refresh()
+}
+
 // ahead reports whether the set that is held is a signed one that is newer.
 func (k *keySource) ahead(version uint64) bool {
 	r := k.usable()

@@ -154,7 +154,11 @@ func (f *feed) observe(token string, sent, received time.Time, cached bool) (*re
 	if f.anchor == nil {
 		return nil, errNotKeyed
 	}
+	signers := thumbprints(f.anchor.FeedKeys())
 	m, err := f.anchor.openManifest(f.cfg.Issuer, token)
+	if f.anchor.misses(signers) {
+		f.keys.distrust()
+	}
 	if err != nil {
 		f.counts.refused.Add(1)
 		return nil, err

@@ -433,3 +433,44 @@ func TestThreat129SignedSetElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// Whoever has stolen the feed key and stands in the path can use the versions up. When
+// the root has taken the key away, they bind nobody any more.
+func TestThreat98VersionsOfAStolenFeedKey(t *testing.T) {
+	dir := t.TempDir()
+	bubble(t, func(t *testing.T, o *origin) {
+		signing(o)
+		inDir := func(c *verifier.Config) { c.StateDir = dir }
+		v := o.ready(t, inDir)
+		const last = 1<<53 - 1
+		o.set(func() { o.manifestVersion(last) })
+		o.door("/jwks.jwt", text(o.signSet(o.feedKey, last, o.signing)))
+		pass(jwks.DefaultMaxAge)
+		if got := v.Status().Keys.Version; got != last {
+			t.Fatalf("version %d", got)
+		}
+		v.Close()
+		v = o.ready(t, inDir)
+		old := o.signing[0]
+		o.set(func() {
+			o.feedKey = generate(t, jwk.EdDSA)
+			o.feedKeys, o.version, o.manifest = []*jwk.Key{o.feedKey}, 2, nil
+		})
+		o.door("/jwks.jwt", nil)
+		o.rotate(generate(t, jwk.ES256))
+		pass(5 * time.Second)
+		if err := verify(t, v, o.token(t, nil)); err != nil {
+			t.Errorf("a token of the new key: %v", err)
+		}
+		if err := verify(t, v, o.token(t, claims{"key": old})); !errors.Is(err, jwk.ErrUnknownKey) {
+			t.Errorf("a withdrawn key: %v", err)
+		}
+		v.Close()
+		v = o.ready(t, inDir)
+		o.rotate(generate(t, jwk.ES256))
+		pass(5 * time.Second)
+		if err := verify(t, v, o.token(t, nil)); err != nil {
+			t.Errorf("after a restart: %v", err)
+		}
+	})
+}

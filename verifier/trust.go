@@ -106,6 +106,12 @@ func (a *anchor) openManifest(iss, token string) (*revocation.Manifest, error) {
 	return m, a.vouches(m.HandleKeyID)
 }
 
+// misses reports whether a feed key of before is no longer one: it was taken away.
+func (a *anchor) misses(before []string) bool {
+	now := thumbprints(a.FeedKeys())
+	return slices.ContainsFunc(before, func(name string) bool { return !slices.Contains(now, name) })
+}
+
 // openFrame verifies a frame.
 func (a *anchor) openFrame(iss, token string) (*revocation.Frame, error) {
 	if a == nil || a.FeedKeys() == nil {

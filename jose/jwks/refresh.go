@@ -174,7 +174,7 @@ func (r *Remote) read(resp *http.Response, now *held, sent time.Time) (*held, er
 		err = ErrRollback
 	}
 	if err == nil && now != nil {
-		res, err = now.after(res)
+		res, err = r.cfg.after(now.resource, res)
 	}
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ type resource struct {
 	digest  string              // of the set as the source writes it plainly, or of the chain
 	content string              // of what is signed; else empty
 	version uint64              // of a signed set; 0: it is not signed
+	signer  *jwk.Key            // of a signed set
 }
 
 func (r *resource) keys() int {
@@ -35,9 +36,14 @@ func (c *Config) floor() uint64 {
 }
 
 // after checks that next may take the place of r. A set that is still the same keeps
-// its pointer, so that who remembers by which set he judged need not judge anew.
-func (r *resource) after(next resource) (resource, error) {
+// its pointer, so that who remembers by which set he judged need not judge anew. The
+// versions that a key made which may no longer sign bind nobody: it was stolen, and
+// with it the highest of them could have been used up.
+func (c *Config) after(r, next resource) (resource, error) {
 	same := r.digest == next.digest && r.content == next.content
+	if r.signer != nil && !c.trusts(r.signer) {
+		return next, nil
+	}
 	if next.version < r.version || next.version > 0 && next.version == r.version && !same {
 		return resource{}, ErrRollback
 	}
@@ -98,12 +104,19 @@ func (c *Config) parse(body []byte) (resource, error) {
 	return resource{set: set, digest: digest(body)}, nil
 }
 
+// trusts reports whether a key may still sign the set. While it is not known who may,
+// nothing else is.
+func (c *Config) trusts(signer *jwk.Key) bool {
+	key, err := c.Signers.Find(signer.KeyID(), string(signer.Algorithm()))
+	return errors.Is(err, jwk.ErrUnavailable) || err == nil && key.Thumbprint() == signer.Thumbprint()
+}
+
 func (c *Config) parseSigned(token string) (resource, error) {
 	s, err := c.openSigned(token)
 	if err != nil {
 		return resource{}, err
 	}
-	return resource{set: s.Keys, digest: cmp.Or(s.KeySet, s.content), content: s.content, version: s.Version}, nil
+	return resource{set: s.Keys, digest: cmp.Or(s.KeySet, s.content), content: s.content, version: s.Version, signer: s.signer}, nil
 }
 
 func (c *Config) parseSet(body []byte) (*jwk.Set, error) {

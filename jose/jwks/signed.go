@@ -48,7 +48,8 @@ type Signed struct {
 	KeySet   string    // base64url SHA-256 of the plain set as its source writes it; may be empty
 	Keys     *jwk.Set  // public keys
 
-	content string // digest of the keys as they were signed
+	content string   // digest of the keys as they were signed
+	signer  *jwk.Key // by which
 }
 
 type signedJSON struct {
@@ -135,7 +136,11 @@ func (c *Config) openSigned(token string) (*Signed, error) {
 	if w.Issuer != c.Issuer || w.Subject != c.Issuer {
 		return nil, fmt.Errorf("%w: of another issuer", ErrSigned)
 	}
-	return c.readSigned(&w)
+	s, err := c.readSigned(&w)
+	if err == nil {
+		s.signer = m.Key()
+	}
+	return s, err
 }
 
 // maySign applies what a key says of itself: one that signs tokens does not sign the
