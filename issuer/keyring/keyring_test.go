@@ -307,6 +307,89 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// What each step does to a key in each state.
+func TestEachStepFromEachState(t *testing.T) {
+	now := newClock()
+	ring := open(t, newStore(t), keyring.Config{KEK: newKEK(t), Now: now.Now})
+	ctx := t.Context()
+	states := map[keyring.State]func() string{
+		keyring.Standby: func() string { return kids(ring, jwk.ES256, keyring.Standby)[1] },
+		keyring.Active:  func() string { return signs(t, ring) },
+		keyring.Retiring: func() string {
+			done, err := ring.Rotate(ctx, keyring.RotateOptions{Force: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return done.From
+		},
+		keyring.Killed: func() string {
+			kid := signs(t, ring)
+			if _, err := ring.Kill(ctx, kid, "test"); err != nil {
+				t.Fatal(err)
+			}
+			return kid
+		},
+	}
+	retiring := states[keyring.Retiring]
+	states[keyring.Retired] = func() string {
+		kid := retiring()
+		now.advance(2 * time.Hour)
+		if err := ring.Expire(ctx); err != nil {
+			t.Fatal(err)
+		}
+		return kid
+	}
+	steps := map[string]func(kid string) error{
+		"rotate": func(kid string) error {
+			_, err := ring.Rotate(ctx, keyring.RotateOptions{From: kid, Force: true})
+			return err
+		},
+		"kill":          func(kid string) error { _, err := ring.Kill(ctx, kid, "test"); return err },
+		"expire":        func(string) error { now.advance(2 * time.Hour); return ring.Expire(ctx) },
+		"remove canary": func(kid string) error { return ring.RemoveCanary(ctx, kid, "test") },
+	}
+	for state, with := range states {
+		for step, do := range steps {
+			kid := with()
+			if _, info, _ := ring.Verification(kid); info.State != state {
+				t.Fatalf("made %s, want %s", info.State, state)
+			}
+			want, wantErr := state, error(nil)
+			switch {
+			case step == "kill":
+				want = keyring.Killed
+			case step == "rotate" && state == keyring.Active, step == "expire" && state == keyring.Retiring:
+				want = map[keyring.State]keyring.State{keyring.Active: keyring.Retiring, keyring.Retiring: keyring.Retired}[state]
+			case step == "rotate":
+				wantErr = keyring.ErrNotActive
+			case step == "remove canary":
+				wantErr = keyring.ErrUnknownKey
+			}
+			err := do(kid)
+			if _, info, _ := ring.Verification(kid); info.State != want || !errors.Is(err, wantErr) {
+				t.Errorf("%s of a key that is %s: %v, and it is %s", step, state, err, info.State)
+			}
+			if a, s := kids(ring, jwk.ES256, keyring.Active), kids(ring, jwk.ES256, keyring.Standby); len(a) != 1 || len(s) != 2 {
+				t.Errorf("%s of a key that is %s: %s", step, state, counts(ring, jwk.ES256))
+			}
+		}
+	}
+}
+
+// A key id is an argument of commands: it must not look like a flag.
+func TestKeyIDIsNoFlag(t *testing.T) {
+	ring := open(t, newStore(t), keyring.Config{KEK: newKEK(t)})
+	for range 200 {
+		key, err := ring.AddCanary(t.Context(), jwk.EdDSA, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kid := key.KeyID(); kid[0] == '-' || kid[0] == '_' || len(kid) != 8 {
+			t.Fatalf("kid %q", kid)
+		}
+	}
+}
+
 // The root signs anew, with a higher version, only when what it says has changed.
 func TestThreat133TrustHasAVersion(t *testing.T) {
 	st, kek := newStore(t), newKEK(t)

@@ -141,7 +141,7 @@ func TestManyNodesAtOnce(t *testing.T) {
 // work does what a node does, and what its operators do, in no order.
 func work(t *testing.T, node *keyring.Keyring, now *clock, dice *rand.Rand) {
 	ctx := context.Background()
-	for range 25 {
+	for range 15 {
 		var err error
 		all := node.Keys()
 		key := all[dice.IntN(len(all))]

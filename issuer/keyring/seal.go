@@ -33,10 +33,16 @@ const (
 // that none is used twice.
 const kidBytes = 6
 
+// newKeyID returns an id that begins with a letter or digit: on a command line one
+// that begins with a dash would be taken for a flag.
 func newKeyID() string {
 	var b [kidBytes]byte
-	rand.Read(b[:])
-	return wire.Encode(b[:])
+	for {
+		rand.Read(b[:])
+		if kid := wire.Encode(b[:]); kid[0] != '-' && kid[0] != '_' {
+			return kid
+		}
+	}
 }
 
 // sealJSON encrypts v under the key-encryption key that the store is sealed under,
