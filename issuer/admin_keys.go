@@ -125,8 +125,8 @@ func keysError(err error) error {
 	case errors.As(err, &waiting):
 		conflict.Description, conflict.RetryAfter = waiting.Error(), time.Second
 		return conflict
-	case errors.Is(err, keyring.ErrNotActive):
-		conflict.Description = keyring.ErrNotActive.Error()
+	case errors.Is(err, keyring.ErrNotActive), errors.Is(err, keyring.ErrTooMany):
+		conflict.Description = err.Error()
 		return conflict
 	case errors.As(err, &kek):
 		away.Description = kek.Error() + ": start this node with that one, or ask another node"

@@ -10,7 +10,8 @@ import (
 // AddCanary makes a key to plant where only a thief finds it: in a backup, in a
 // vault, beside the real ones. It looks like one of them, nobody signs with it, and
 // it is not in the published set. Only its public half is kept; the private one is
-// returned this once. [ErrNoActive] is for an algorithm that no published key has.
+// returned this once. [ErrNoActive] is for an algorithm that no published key has, and
+// [ErrTooMany] for one canary too many.
 func (k *Keyring) AddCanary(ctx context.Context, alg jwk.Algorithm, actor string) (private *jwk.Key, err error) {
 	if alg == "" {
 		alg = k.cfg.Algorithms[0]
@@ -23,6 +24,9 @@ func (k *Keyring) AddCanary(ctx context.Context, alg jwk.Algorithm, actor string
 		return nil, err
 	}
 	err = k.change(ctx, actor, func(c *change) error {
+		if err := c.room(maxCanaries, UseCanary); err != nil {
+			return err
+		}
 		if err := c.add(UseCanary, draft{key: key}, jwk.Limits{}); err != nil {
 			return err
 		}

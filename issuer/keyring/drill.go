@@ -81,6 +81,9 @@ func (c *change) drill(o DrillOptions, made []draft) error {
 	if slices.ContainsFunc(c.rows, under) {
 		return ErrDrill
 	}
+	if err := c.room(maxPublished, UseAccess, UseDrill); err != nil {
+		return err
+	}
 	limits := jwk.Limits{
 		Issuer: c.k.cfg.Issuer, Audiences: []string{o.Audience}, Types: []string{oauth.AccessTokenType}, Tagged: true,
 		MaxLife: o.MaxLife, From: c.now.Add(-skew), Until: c.now.Add(o.Window),

@@ -376,12 +376,53 @@ func TestEachStepFromEachState(t *testing.T) {
 	}
 }
 
+// However often somebody rotates, and however many canaries he wants, the sets stay
+// such as verifiers take, and a stolen key can be killed.
+func TestSetsStayShort(t *testing.T) {
+	now := newClock()
+	ring := open(t, newStore(t), keyring.Config{KEK: newKEK(t), Now: now.Now})
+	until := func(what string, do func() error) {
+		t.Helper()
+		for range 200 {
+			if err := do(); errors.Is(err, keyring.ErrTooMany) {
+				return
+			} else if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+		t.Errorf("%s: there is no end", what)
+	}
+	until("rotate", func() error { _, err := ring.Rotate(t.Context(), keyring.RotateOptions{Force: true}); return err })
+	until("canary", func() error { _, err := ring.AddCanary(t.Context(), "", "test"); return err })
+	if n, c := ring.Public().Len(), ring.Canaries().Len(); n > 100 || c > 64 {
+		t.Errorf("%d published keys, %d canaries", n, c)
+	}
+	if _, err := ring.AddDrill(t.Context(), keyring.DrillOptions{Audience: "x"}); !errors.Is(err, keyring.ErrTooMany) {
+		t.Errorf("drill: %v", err)
+	}
+	for range 5 {
+		if _, err := ring.Kill(t.Context(), signs(t, ring), "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now.advance(2 * time.Hour)
+	if err := ring.Expire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Rotate(t.Context(), keyring.RotateOptions{Force: true}); err != nil {
+		t.Error(err)
+	}
+}
+
 // A key id is an argument of commands: it must not look like a flag.
 func TestKeyIDIsNoFlag(t *testing.T) {
 	ring := open(t, newStore(t), keyring.Config{KEK: newKEK(t)})
 	for range 200 {
 		key, err := ring.AddCanary(t.Context(), jwk.EdDSA, "test")
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ring.RemoveCanary(t.Context(), key.KeyID(), "test"); err != nil {
 			t.Fatal(err)
 		}
 		if kid := key.KeyID(); kid[0] == '-' || kid[0] == '_' || len(kid) != 8 {

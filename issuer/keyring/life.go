@@ -37,6 +37,12 @@ const (
 // standbys is how many keys wait for each algorithm.
 const standbys = 2
 
+// Bounds on what verifiers are given: a key set of more than 128 keys is refused.
+const (
+	maxPublished = 96 // standby, active and retiring keys of all algorithms
+	maxCanaries  = 64
+)
+
 // follows says which states may come after a state. Nothing leads back, and
 // nothing leads out of the last one.
 var follows = map[State][]State{
@@ -44,6 +50,24 @@ var follows = map[State][]State{
 	Active:   {Retiring, Killed},
 	Retiring: {Retired, Killed},
 	Retired:  {Killed},
+}
+
+// ErrTooMany reports that no further key can be published, or no further canary kept:
+// verifiers take no longer key sets.
+var ErrTooMany = errors.New("too many keys: wait until retiring ones are withdrawn, or take canaries away")
+
+// room refuses a key more of those that are in a set together.
+func (c *change) room(limit int, uses ...string) error {
+	n := 0
+	for _, row := range c.rows {
+		if slices.Contains(uses, row.Use) && row.State != Retired && row.State != Killed {
+			n++
+		}
+	}
+	if n >= limit {
+		return ErrTooMany
+	}
+	return nil
 }
 
 // A TransitionError reports a step that no key takes.

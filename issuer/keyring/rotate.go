@@ -72,6 +72,7 @@ type RotateOptions struct {
 //   - [ErrNotActive]: From does not sign, or no longer.
 //   - [ErrConflict]: another node rotated just now.
 //   - [ErrHeld]: the notary did not release a standby.
+//   - [ErrTooMany]: there were so many rotations that the key set is full.
 func (k *Keyring) Rotate(ctx context.Context, opt RotateOptions) (done Rotation, err error) {
 	if opt.From == "" {
 		done, err = k.rotate(ctx, opt)
@@ -170,6 +171,9 @@ func (c *change) advance(at place, opt RotateOptions, next *candidate) (from str
 	active, _ := pick(c.rows, at)
 	if opt.From != "" && (active == nil || active.KID != opt.From) {
 		return "", ErrNotActive
+	}
+	if err := c.room(maxPublished, UseAccess, UseDrill); err != nil {
+		return "", err
 	}
 	if active != nil {
 		from = active.KID
