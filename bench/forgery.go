@@ -399,11 +399,16 @@ func forgeryClock(s settings) ([]section, error) {
 // clock adds the row and the target of one clock.
 func (sec *section) clock(what string, figures []string) error {
 	what = strings.TrimPrefix(strings.TrimPrefix(what, "first use of a forged token until "), "the ")
-	p99, err := time.ParseDuration(figures[2])
-	if err != nil {
-		return err
+	row := []string{what, figures[0]}
+	for _, figure := range figures[1:] {
+		took, err := time.ParseDuration(figure)
+		if err != nil {
+			return err
+		}
+		row = append(row, duration(float64(took)))
 	}
-	sec.rows = append(sec.rows, append([]string{what}, figures...))
+	sec.rows = append(sec.rows, row)
+	p99, err := time.ParseDuration(figures[2])
 	sec.targets = append(sec.targets, target{"first use of a forged token until " + what + ", p99", float64(p99), float64(forgeryP99), "ns", whyClock})
-	return nil
+	return err
 }

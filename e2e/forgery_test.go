@@ -167,7 +167,7 @@ func (f *field) firstUse(t *testing.T, forged forgery, token string, at int) {
 // takes what it signs.
 func (f *field) untilReplaced(t *testing.T, stolen string) {
 	t.Helper()
-	waitFor(t, f.iss.process, "another key", func() error {
+	waitFor(t, f.iss.process, "successor of the key", func() error {
 		f.renewVictim(t)
 		if keyIDOf(t, f.victim.Access) == stolen {
 			return fmt.Errorf("%s still signs", stolen)
