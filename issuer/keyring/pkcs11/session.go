@@ -111,11 +111,13 @@ func (c *connection) call(s pkcs11.SessionHandle, fn func(pkcs11.SessionHandle) 
 	if errors.Is(err, jwk.ErrUnknownKey) && !c.loggedIn(s) {
 		err = errStale // without a login no private key is seen
 	}
-	if err != nil { // an operation may have been left half done in it
+	// The module's own fault may have left an operation half done in the session. The
+	// last one that is closed takes the login with it, so that others stay open.
+	if _, fault := errors.AsType[pkcs11.Error](err); fault || errors.Is(err, errStale) {
 		c.module.ctx.CloseSession(s)
 		return 0, err
 	}
-	return s, nil
+	return s, err
 }
 
 // another opens one more session, which must be logged in as the first one is.
