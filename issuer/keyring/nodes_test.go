@@ -2,6 +2,7 @@ package keyring_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -230,4 +231,45 @@ func field(detail, name string) string {
 		}
 	}
 	return ""
+}
+
+// Whoever changes keys waits for whoever reseals them, so that nothing is sealed
+// under a key-encryption key that has just gone out of force.
+func TestChangeWaitsForReseal(t *testing.T) {
+	url := postgrestest.Start(t).Database(t)
+	st := opened(t)(postgres.Open(context.Background(), url, postgres.Config{Issuer: issuerURL}))
+	ring := open(t, st, keyring.Config{KEK: newKEK(t)})
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	resealing, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := resealing.Exec("SELECT value FROM meta WHERE name = 'keyring.kek' FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := ring.Rotate(context.Background(), keyring.RotateOptions{Force: true})
+		done <- err
+	}()
+	for waits := 0; waits == 0; {
+		select {
+		case err := <-done:
+			t.Fatalf("did not wait: %v", err)
+		default:
+		}
+		if err := db.QueryRow("SELECT count(*) FROM pg_locks WHERE NOT granted").Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := resealing.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
