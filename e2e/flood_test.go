@@ -15,9 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
-	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
 )
@@ -145,13 +143,9 @@ func requests(tokens []string) func(*flood) error {
 }
 
 // junkTokens are signed by nobody's key: with the name of the key that signs, and
-// with names that no key has.
+// with names that no key has. Nobody made their tags.
 func junkTokens(t *testing.T, genuine, kid string) (tokens []string) {
 	t.Helper()
-	payload, err := wire.Decode(strings.Split(genuine, ".")[1])
-	if err != nil {
-		t.Fatal(err)
-	}
 	for i := range 2 * floodedTokens {
 		name := kid
 		if i%2 == 0 {
@@ -161,15 +155,7 @@ func junkTokens(t *testing.T, genuine, kid string) (tokens []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer, err := jws.NewSigner(key, jws.Header{Algorithm: jwk.ES256, KeyID: name, Type: oauth.AccessTokenType})
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := signer.Sign(payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tokens = append(tokens, token)
+		tokens = append(tokens, forge(t, key, genuine, oauth.AccessTokenType, replace("jti", randomID())))
 	}
 	return append(tokens, strings.Repeat("A", 16<<10), "a.b.c", strings.Repeat(".", 4096))
 }
