@@ -231,7 +231,8 @@ func (h *holders) learn(node string, rows []holder) {
 	there := make(map[instance]holder, len(rows))
 	for _, row := range rows[:min(len(rows), maxVerifierRows)] {
 		there[row.instance()] = row
-		if mine, ok := h.heard[row.instance()]; ok && row.Heard.Sub(mine.Heard) > clockDoubt {
+		mine, ok := h.heard[row.instance()]
+		if ok && (row.Heard.Sub(mine.Heard) > clockDoubt || later(mine, row).Done && !mine.Done) {
 			delete(h.heard, row.instance())
 			h.news = true
 		}
