@@ -1,6 +1,7 @@
 package verifier_test
 
 import (
+	"context"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -133,7 +134,7 @@ func (a *auditor) judge(token string) string {
 		if err != nil {
 			return "forged"
 		}
-		if right := must(a.Check(nil, []notary.Record{record})); right[0] {
+		if right := must(a.Check(context.Background(), []notary.Record{record})); right[0] {
 			return "genuine"
 		}
 		return "forged"
@@ -172,14 +173,14 @@ func (a *auditor) signer(typ string) *jws.Signer {
 // genuine is a token as the issuer makes it.
 func (a *auditor) genuine(changes claims) string {
 	s, rest := a.signer("at+jwt"), a.payload(changes)
-	jti := must(a.Tag(nil, s.Key().KeyID(), notary.Sum(s.Header(), rest)))
+	jti := must(a.Tag(context.Background(), s.Key().KeyID(), notary.Sum(s.Header(), rest)))
 	return must(s.Sign(notary.Join(jti, rest)))
 }
 
 // witnessed is genuine with a witness in the header.
 func (a *auditor) witnessed(changes claims) string {
 	s, rest := a.signer("at+jwt"), a.payload(changes)
-	jti, witness, err := a.TagWitness(nil, s.Key().KeyID(), s.Header(), rest)
+	jti, witness, err := a.TagWitness(context.Background(), s.Key().KeyID(), s.Header(), rest)
 	if err != nil {
 		panic(err)
 	}
@@ -188,7 +189,7 @@ func (a *auditor) witnessed(changes claims) string {
 
 // forge is a token as a thief of the signing key makes it: the jti is his own.
 func (a *auditor) forge(changes claims) string {
-	jti := must(notary.NewLocal(notary.Secret{1}).Tag(nil, "stolen", notary.Digest{}))
+	jti := must(notary.NewLocal(notary.Secret{1}).Tag(context.Background(), "stolen", notary.Digest{}))
 	return must(a.signer("at+jwt").Sign(notary.Join(jti, a.payload(changes))))
 }
 

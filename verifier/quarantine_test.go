@@ -295,10 +295,10 @@ func TestThreat85Witness(t *testing.T) {
 				without := a.genuine(nil)
 				_, witness := notary.SplitWitness(other[:strings.IndexByte(other, '.')])
 				s, rest := a.signer("at+jwt"), a.payload(nil)
-				jti := must(a.Tag(nil, s.Key().KeyID(), notary.Sum(s.Header(), rest)))
+				jti := must(a.Tag(context.Background(), s.Key().KeyID(), notary.Sum(s.Header(), rest)))
 				otherPayload := must(must(s.With(notary.WitnessHeader, witness)).Sign(notary.Join(jti, rest)))
 				stranger := notary.NewLocal(notary.Secret{5})
-				jti, witness, err := stranger.TagWitness(nil, s.Key().KeyID(), s.Header(), rest)
+				jti, witness, err := stranger.TagWitness(context.Background(), s.Key().KeyID(), s.Header(), rest)
 				if err != nil {
 					t.Fatal(err)
 				}
