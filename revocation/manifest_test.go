@@ -26,7 +26,7 @@ func (l *log) manifest(t testing.TB) (*revocation.Manifest, [][]byte) {
 	}
 	return &revocation.Manifest{
 		Issuer: issuer, Epoch: l.Epoch, Base: l.base, Head: l.Seq, C: l.C,
-		LowWater: s.LowWater, AsOf: l.now, Snapshot: ref, HandleKeyID: "k1", KeySet: "set-1", Trust: "x.y.z",
+		LowWater: s.LowWater, AsOf: l.now, Snapshot: ref, HandleKeyID: "k1", KeySet: "set-1", KeySetVersion: 9, Canaries: "flock-1", Trust: "x.y.z",
 		MaxLife: 15 * time.Minute, Heartbeat: 250 * time.Millisecond,
 	}, shards
 }
@@ -52,7 +52,8 @@ func TestManifestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(got.Snapshot) != fmt.Sprint(m.Snapshot) || got.Position() != m.Position() || !got.AsOf.Equal(m.AsOf) ||
-		got.MaxLife != m.MaxLife || got.Heartbeat != m.Heartbeat || got.LowWater != m.LowWater || got.KeySet != m.KeySet || got.Base != m.Base {
+		got.MaxLife != m.MaxLife || got.Heartbeat != m.Heartbeat || got.LowWater != m.LowWater || got.KeySet != m.KeySet ||
+		got.KeySetVersion != m.KeySetVersion || got.Canaries != m.Canaries || got.Base != m.Base {
 		t.Errorf("got  %+v\nwant %+v", got, m)
 	}
 	if trust, err := revocation.UnverifiedTrust(token); err != nil || trust != m.Trust {
@@ -77,6 +78,7 @@ func TestLargestManifestFits(t *testing.T) {
 	private, _ := generate(t, jwk.Params{Algorithm: jwk.EdDSA, KeyID: strings.Repeat("k", 64)})
 	_, m, _ := sampleManifest(t)
 	m.HandleKeyID, m.KeySet = strings.Repeat("k", 64), strings.Repeat("s", 64)
+	m.KeySetVersion, m.Canaries = revocation.MaxSeq, strings.Repeat("c", 64)
 	for len(m.Snapshot.Shards) < revocation.MaxShards {
 		m.Snapshot.Shards = append(m.Snapshot.Shards, m.Snapshot.Shards[0])
 	}
@@ -99,6 +101,9 @@ func TestManifestRules(t *testing.T) {
 		"no as_of":             func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.AsOf = time.Time{} },
 		"no kfid":              func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.HandleKeyID = "" },
 		"long key set":         func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.KeySet = strings.Repeat("k", 65) },
+		"key set without name": func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.KeySet, m.KeySetVersion = "", 1 },
+		"key set above 2^53":   func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.KeySetVersion = revocation.MaxSeq + 1 },
+		"long canaries":        func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.Canaries = strings.Repeat("c", 65) },
 		"no trust":             func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.Trust = "" },
 		"life 0":               func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.MaxLife = 0 },
 		"life of years":        func(m *revocation.Manifest, s *revocation.SnapshotRef) { m.MaxLife = 10_000 * time.Hour },
