@@ -257,6 +257,7 @@ type KeyMaker interface {
 
 // forget destroys keys in a token whose rows are tombstones.
 func (k *Keyring) forget(ctx context.Context, names []string) {
+	ctx = context.WithoutCancel(ctx) // nobody comes back for them
 	for _, name := range names {
 		if k.cfg.Maker == nil {
 			k.cfg.Log.Warn("a key that is of no use any more stays in its token: this node has none", "key", name)

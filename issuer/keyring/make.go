@@ -66,7 +66,7 @@ func (k *Keyring) drafts(ctx context.Context, alg jwk.Algorithm, n int) ([]draft
 	for range n {
 		d, err := k.draft(ctx, alg)
 		if err != nil {
-			k.discard(ctx, list)
+			k.discard(ctx, list, err)
 			return nil, err
 		}
 		list = append(list, d)
@@ -74,8 +74,12 @@ func (k *Keyring) drafts(ctx context.Context, alg jwk.Algorithm, n int) ([]draft
 	return list, nil
 }
 
-// discard destroys what no row took.
-func (k *Keyring) discard(ctx context.Context, list []draft) {
+// discard destroys what no row took, because of err or because another node was
+// faster. A commit that was not confirmed may have taken it.
+func (k *Keyring) discard(ctx context.Context, list []draft, err error) {
+	if errors.Is(err, store.ErrUncertain) {
+		return
+	}
 	var names []string
 	for _, d := range list {
 		if d.name != "" {
@@ -172,7 +176,7 @@ func (k *Keyring) found(ctx context.Context, alg jwk.Algorithm) error {
 		return c.found(made)
 	})
 	if err != nil || !taken {
-		k.discard(ctx, made)
+		k.discard(ctx, made, err)
 	}
 	return err
 }
@@ -229,10 +233,10 @@ func (k *Keyring) fill(ctx context.Context, at place) (added []string, err error
 		return nil
 	})
 	if err != nil {
-		k.discard(ctx, made)
+		k.discard(ctx, made, err)
 		return nil, fmt.Errorf("no new standby was made: %w", err)
 	}
-	k.discard(ctx, made[len(added):])
+	k.discard(ctx, made[len(added):], nil)
 	return added, k.Reload(ctx)
 }
 

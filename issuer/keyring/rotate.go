@@ -61,6 +61,8 @@ type RotateOptions struct {
 	Gate      Gate          // who has to hold the standby before it signs; default: nobody
 	Force     bool          // wait for nobody: neither for the gate nor until every cached key set is old
 	Actor     string        // who asked, for the audit trail
+
+	vacant bool // rotate only if no key signs
 }
 
 // Rotate lets the oldest standby key sign and adds a fresh standby. The key that
@@ -75,11 +77,15 @@ type RotateOptions struct {
 //   - [ErrTooMany]: there were so many rotations that the key set is full.
 func (k *Keyring) Rotate(ctx context.Context, opt RotateOptions) (done Rotation, err error) {
 	if opt.From == "" {
-		done, err = k.rotate(ctx, opt)
-		if errors.Is(err, store.ErrConflict) {
-			err = ErrConflict
+		if done, err = k.rotate(ctx, opt); err == nil {
+			return done, k.Reload(ctx)
 		}
-		return done, errors.Join(err, k.Reload(ctx))
+		if errors.Is(err, store.ErrConflict) || errors.Is(err, ErrConflict) {
+			if err = k.Reload(ctx); err == nil {
+				err = ErrConflict
+			}
+		}
+		return done, err
 	}
 	err = k.again(ctx, func() (err error) {
 		done, err = k.rotate(ctx, opt)
@@ -109,7 +115,7 @@ func (k *Keyring) rotate(ctx context.Context, opt RotateOptions) (Rotation, erro
 		return c.note(audit.KeyRotate, next.kid, fmt.Sprintf("alg=%s from=%s forced=%t", at.alg, done.From, opt.Force))
 	})
 	if err != nil {
-		k.drop(ctx, next)
+		k.drop(ctx, next, err)
 		return Rotation{}, err
 	}
 	if at.use == UseAccess {
@@ -121,10 +127,8 @@ func (k *Keyring) rotate(ctx context.Context, opt RotateOptions) (Rotation, erro
 // place says what a rotation is about.
 func (k *Keyring) place(opt RotateOptions) (place, error) {
 	if opt.From == "" {
-		if opt.Algorithm == "" {
-			opt.Algorithm = k.cfg.Algorithms[0]
-		}
-		return place{UseAccess, opt.Algorithm}, nil
+		alg, err := k.Algorithm(string(opt.Algorithm))
+		return place{UseAccess, alg}, err
 	}
 	info, ok := k.info(opt.From)
 	if !ok {
@@ -169,7 +173,7 @@ func (k *Keyring) ready(published time.Time) time.Time { return published.Add(k.
 // one active key.
 func (c *change) advance(at place, opt RotateOptions, next *candidate) (from string, err error) {
 	active, _ := pick(c.rows, at)
-	if opt.From != "" && (active == nil || active.KID != opt.From) {
+	if opt.From != "" && (active == nil || active.KID != opt.From) || opt.vacant && active != nil {
 		return "", ErrNotActive
 	}
 	if err := c.room(maxPublished, UseAccess, UseDrill); err != nil {
@@ -237,9 +241,9 @@ func (k *Keyring) heir(ctx context.Context, at place) (*candidate, error) {
 }
 
 // drop destroys a key that was made for a change which was not made.
-func (k *Keyring) drop(ctx context.Context, next *candidate) {
+func (k *Keyring) drop(ctx context.Context, next *candidate, err error) {
 	if next != nil && next.fresh != nil {
-		k.discard(ctx, []draft{*next.fresh})
+		k.discard(ctx, []draft{*next.fresh}, err)
 	}
 }
 
@@ -271,7 +275,7 @@ func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.Log
 			return err
 		})
 		if err != nil || !taken {
-			k.drop(ctx, next)
+			k.drop(ctx, next, err)
 		}
 		return err
 	})

@@ -78,7 +78,7 @@ func (k *Keyring) scheduled(ctx context.Context, alg jwk.Algorithm, gate Gate) e
 	opt := RotateOptions{Algorithm: alg, From: p.From, Gate: gate, Actor: actorSelf}
 	switch {
 	case p.From == "":
-		opt.Force = true
+		opt.Force, opt.vacant = true, true
 	case p.Due.IsZero() || k.cfg.Now().Before(p.Due):
 		return nil
 	}
