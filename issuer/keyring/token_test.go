@@ -1,0 +1,168 @@
+package keyring_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+)
+
+// A token keeps keys in memory. The real ones are in package pkcs11.
+type token struct {
+	mu   sync.Mutex
+	keys map[string]*jwk.Key
+	away bool
+}
+
+func newToken() *token { return &token{keys: map[string]*jwk.Key{}} }
+
+func (m *token) set(away bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.away = away
+}
+
+func (m *token) names() (list []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name := range m.keys {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (m *token) MakeKey(_ context.Context, p jwk.Params) (*jwk.Key, string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away {
+		return nil, "", jwk.ErrUnavailable
+	}
+	key, err := jwk.Generate(p)
+	name := "pkcs11:object=" + p.KeyID
+	m.keys[name] = key
+	return key, name, err
+}
+
+func (m *token) FindKey(_ context.Context, name string, p jwk.Params) (*jwk.Key, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away {
+		return nil, fmt.Errorf("the token: %w", jwk.ErrUnavailable)
+	}
+	key, ok := m.keys[name]
+	if !ok || key.KeyID() != p.KeyID {
+		return nil, jwk.ErrUnknownKey
+	}
+	return key, nil
+}
+
+func (m *token) ForgetKey(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.keys, name)
+	return nil
+}
+
+// Keys move into a token by rotation and out of it again. The token holds those that
+// can still sign or be asked about, and no others.
+func TestKeysInAToken(t *testing.T) {
+	now, st, kek, hsm := newClock(), newStore(t), newKEK(t), newToken()
+	open(t, st, keyring.Config{KEK: kek, Now: now.Now})
+	ring := open(t, st, keyring.Config{KEK: kek, Maker: hsm, Now: now.Now})
+	inToken := func() (list []string) {
+		for _, row := range rowsOf(t, st) {
+			if row.Sealed == "pkcs11:object="+row.KID {
+				list = append(list, row.Sealed)
+			}
+		}
+		slices.Sort(list)
+		return list
+	}
+	rotate := func() {
+		t.Helper()
+		now.advance(time.Second) // so that it is known which standby is the oldest
+		if _, err := ring.Rotate(t.Context(), keyring.RotateOptions{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+		if err := verify(ring.Public(), now.Now(), mint(t, signer(t, ring), now.Now(), time.Hour)); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 4 {
+		rotate()
+	}
+	if got := inToken(); len(got) != 4 || !slices.Equal(got, hsm.names()) {
+		t.Errorf("rows name %v, the token has %v", got, hsm.names())
+	}
+	if _, err := ring.Kill(t.Context(), signs(t, ring), "test"); err != nil {
+		t.Fatal(err)
+	}
+	now.advance(2 * time.Hour)
+	if err := ring.Expire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := inToken(); len(got) != 3 || !slices.Equal(got, hsm.names()) {
+		t.Errorf("after a kill and a retirement rows name %v, the token has %v", got, hsm.names())
+	}
+	if _, err := keyring.Open(t.Context(), st, keyring.Config{Issuer: issuerURL, KEK: kek, Now: now.Now}); err == nil {
+		t.Error("an issuer without the token opens the ring")
+	}
+}
+
+// Of nodes that start at once, one founds the ring, and the keys that the others made
+// for it do not stay in the token.
+func TestFoundingLeavesNothingInTheToken(t *testing.T) {
+	st, kek, hsm := newStore(t), newKEK(t), newToken()
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() { open(t, st, keyring.Config{KEK: kek, Maker: hsm}) })
+	}
+	all.Wait()
+	if n := len(hsm.names()); n != 3 {
+		t.Errorf("%d keys in the token, want 3", n)
+	}
+}
+
+// A token that does not answer says nothing about its keys: the ring goes on with
+// what it has, refuses what needs the token, and recovers by itself.
+func TestTokenAway(t *testing.T) {
+	st, kek, hsm := newStore(t), newKEK(t), newToken()
+	ring := open(t, st, keyring.Config{KEK: kek, Maker: hsm})
+	other := open(t, st, keyring.Config{KEK: kek, Maker: hsm})
+	if _, err := other.Rotate(t.Context(), keyring.RotateOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	hsm.set(true)
+	if err := ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Signer(""); !errors.Is(err, keyring.ErrNoActive) || !errors.Is(err, jwk.ErrUnavailable) || errors.Is(err, keyring.ErrKEK) {
+		t.Errorf("signer: %v", err)
+	}
+	if ring.Public().Len() != other.Public().Len() {
+		t.Error("the key set is not followed")
+	}
+	first := signs(t, other)
+	if _, err := other.Rotate(t.Context(), keyring.RotateOptions{Force: true}); !errors.Is(err, jwk.ErrUnavailable) || signs(t, other) != first {
+		t.Errorf("rotated to a key that nobody can use: %v", err)
+	}
+	if _, err := other.Kill(t.Context(), first, "test"); err != nil {
+		t.Errorf("a stolen key could not be killed: %v", err)
+	}
+	hsm.set(false)
+	for _, n := range []*keyring.Keyring{other, ring} {
+		if err := errors.Join(n.Reload(t.Context()), n.Scheduled(t.Context(), nil)); err != nil {
+			t.Fatal(err)
+		}
+		if signs(t, n) == first {
+			t.Error("the killed key signs")
+		}
+	}
+}
