@@ -33,7 +33,7 @@ func TestPlanted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const leastPatches = 80
+	const leastPatches = 140
 	if len(patches) < leastPatches {
 		t.Errorf("%d planted bugs, want at least %d", len(patches), leastPatches)
 	}
