@@ -42,7 +42,7 @@ func (k *Keyring) pair(ctx context.Context, alg jwk.Algorithm) (d draft, err err
 	}
 	d.key, d.name, err = k.cfg.Maker.MakeKey(ctx, p)
 	if err == nil && !inToken(d.name) {
-		err = errors.New("keyring: a key in a token has a name that begins with pkcs11:")
+		err = errors.New("keyring: the name of a key in a token begins with " + tokenScheme + "NAME")
 	}
 	return d, err
 }
