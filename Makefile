@@ -80,4 +80,5 @@ HONEST  ?= 10000000
 STRIKES ?= 100
 soak: ## race the concurrent packages ten times, check ten million honest tokens, steal the key a hundred times
 	$(GO) test -race -count=10 -timeout 60m $(RACE)
+	$(GO) test -v -timeout 60m ./docs/model -deep
 	COUNTERFOIL_HONEST_TOKENS=$(HONEST) COUNTERFOIL_STRIKES=$(STRIKES) $(GO) test -v -count=1 -timeout 180m -run '^(TestNoFalseAlarm|TestStolenKey)$$' ./e2e
