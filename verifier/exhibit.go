@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -69,20 +70,33 @@ func (r *reporter) show(e exhibit) {
 	r.keep(e)
 }
 
-// keep is show for callers that hold r.mu. Where there is no room, the token is
-// tried again at its next use.
+// keep is show for callers that hold r.mu. One of which the issuer could not tell
+// makes room. Where there is none, the token is tried again at its next use.
 func (r *reporter) keep(e exhibit) {
 	x := &r.exhibits
 	switch {
-	case r.pace.closed || x.find(e.id) != nil:
+	case r.pace.closed || x.find(e.id) != nil || r.seen.find(e.id) != unreported:
 		return
 	case len(x.list) >= maxExhibits || x.count(e.kid) >= maxExhibitsOfKey:
 		r.counts.evidenceDropped.Add(1)
-		return
+		if !x.makeRoom(e.kid) {
+			return
+		}
 	}
 	x.list = append(x.list, &e)
 	r.peaks.exhibits = max(r.peaks.exhibits, len(x.list))
 	signal(r.wakeShow)
+}
+
+// makeRoom takes out the oldest one that the issuer has looked at in vain, of kid if
+// that has its share, and reports whether there was one.
+func (x *exhibits) makeRoom(kid string) bool {
+	full := x.count(kid) >= maxExhibitsOfKey
+	i := slices.IndexFunc(x.list, func(e *exhibit) bool { return e.tries > 0 && (!full || e.kid == kid) })
+	if i >= 0 {
+		x.list = slices.Delete(x.list, i, i+1)
+	}
+	return i >= 0
 }
 
 // exhibit returns the one that is to be sent next, or nil and when to ask again.
@@ -158,6 +172,8 @@ func (r *reporter) send(ctx context.Context, e *exhibit) error {
 // puzzle puts off a token of which the issuer cannot tell what it is: perhaps its
 // notaries do not agree. One that has expired is given up after some attempts.
 func (r *reporter) puzzle(e *exhibit) proofState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if e.tries++; e.tries > againTries && e.expiry < unixSeconds(r.now()) {
 		r.counts.evidenceDropped.Add(1)
 		return exhibited
@@ -208,8 +224,8 @@ func parseFinding(body []byte) (proofState, error) {
 
 // refused reports a token that has been refused although its signature verified,
 // as err says: by a tagged key, it is either a genuine one in the wrong place or
-// evidence. It costs no second signature check, since errors about claims come after
-// the first.
+// evidence. It costs an honest one no second signature check, since errors about
+// claims come after the first.
 func (r *reporter) refused(keys jwk.Source, token string, err error) {
 	if r.off.Load() || !isSigned(err) {
 		return
@@ -229,12 +245,25 @@ func (r *reporter) refused(keys jwk.Source, token string, err error) {
 	}
 	expiry := expiryOf(u.UnverifiedPayload(), r.now())
 	if breaksLimits(err, h, token) {
-		r.show(exhibit{id: id, kid: h.KeyID, text: strings.Clone(token), expiry: r.until(expiry), proof: &proof{}})
+		if r.isOver(key, token) {
+			return
+		}
+		r.show(exhibit{id: id, kid: key.KeyID(), text: strings.Clone(token), expiry: r.until(expiry), proof: &proof{}})
 		return
 	}
 	if sampled && r.now().Before(expiry.Add(jwt.DefaultLeeway)) {
-		r.enter(report{id: id, kid: h.KeyID, text: strings.Clone(token), expiry: r.until(expiry)})
+		r.enter(report{id: id, kid: key.KeyID(), text: strings.Clone(token), expiry: r.until(expiry)})
 	}
+}
+
+// isOver reports whether nobody accepts a token any more: of such a one the issuer
+// does not tell what it is, and those that it can tell of would wait behind it.
+func (r *reporter) isOver(key *jwk.Key, token string) bool {
+	_, err := jwt.Verify[struct{}](jwt.Policy{
+		InsecureSkipIssuer: true, InsecureSkipAudience: true, InsecureSkipType: true, Leeway: jwt.MaxLeeway, Now: r.now,
+	}, key.WithLimits(jwk.Limits{}), token)
+	_, over := errors.AsType[*jwt.ExpiredError](err)
+	return over
 }
 
 // isSigned reports whether a token was refused after its signature had verified,
