@@ -41,7 +41,11 @@ type finding struct {
 	reporter string
 }
 
-func (f *finding) mark() mark { return mark(f.hash[:]) }
+// mark is over the kid too, which what is signed need not name.
+func (f *finding) mark() mark {
+	h := sha256.Sum256(append(f.hash[:], f.keyID...))
+	return mark(h[:])
+}
 
 // Evidence judges a token that a verifier could not prove. reporter is whose bounds
 // it counts against. When Evidence says Forged or Canary, that is in the store, and
@@ -106,12 +110,9 @@ func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, ju
 	if err != nil {
 		return Unsigned, true, nil
 	}
-	key, info, ok := d.cfg.Keyring.Verification(u.UnverifiedHeader().KeyID)
-	if !ok {
-		return Unknown, true, nil
-	}
-	if _, err := u.Verify(key); err != nil {
-		return Unsigned, true, nil
+	key, info, v := d.signer(u, reporter)
+	if key == nil {
+		return v, true, nil
 	}
 	f := &finding{keyID: key.KeyID(), reporter: reporter, hash: sha256.Sum256([]byte(u.SigningInput()))}
 	f.tokenID = tokenID(u.UnverifiedPayload())
@@ -130,6 +131,40 @@ func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, ju
 	f.level0 = d.level0(key, token)
 	v, err = d.found(ctx, f)
 	return v, false, err
+}
+
+// signer returns the key that signed a token, or else no key and Unknown or Unsigned.
+// A token that names no key may be of each that is not gone: a verifier takes it where
+// it has one key for the algorithm. That is for reporters, whose number is bounded.
+func (d *Desk) signer(u *jws.Unverified, reporter string) (*jwk.Key, keyring.Info, Verdict) {
+	named := u.UnverifiedHeader().KeyID
+	kids := []string{named}
+	if named == "" && reporter != presented {
+		kids = d.alive()
+	}
+	for _, kid := range kids {
+		key, info, ok := d.cfg.Keyring.Verification(kid)
+		if !ok {
+			continue
+		}
+		if _, err := u.Verify(key); err == nil {
+			return key, info, ""
+		}
+		if named != "" {
+			return nil, info, Unsigned
+		}
+	}
+	return nil, keyring.Info{}, Unknown
+}
+
+// alive are the kids of keys that somebody may still look among.
+func (d *Desk) alive() (kids []string) {
+	for _, info := range d.cfg.Keyring.Keys() {
+		if info.State != keyring.Retired && info.State != keyring.Killed {
+			kids = append(kids, info.KeyID)
+		}
+	}
+	return kids
 }
 
 // maxTokenID is the longest jti that is written down. The thief chooses it.

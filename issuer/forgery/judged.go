@@ -6,8 +6,8 @@ import "sync"
 // who makes more has the older ones counted twice when they come again.
 const maxJudged = 1 << 16
 
-// A mark stands for a forged token: the first half of SHA-256 over what is signed,
-// and so over its kid too. The signature is left out, since ECDSA has a second form.
+// A mark stands for a forged token: the first half of a hash of what is signed and of
+// the key that did. The signature is left out, since ECDSA has a second form.
 type mark [16]byte
 
 // judged is a set of marks in two generations, of which the older is dropped whole.
