@@ -62,8 +62,11 @@ func (d *Desk) Evidence(ctx context.Context, reporter, token string) (Verdict, e
 		return "", err
 	}
 	verdict, junk, err := d.judge(ctx, reporter, token)
-	if junk {
-		d.reporters.noteJunk(reporter)
+	if junk && d.reporters.noteJunk(reporter) {
+		// An honest verifier shows none: somebody else has its credential, and may
+		// want this silence.
+		d.cfg.Log.Warn("junk for evidence: no more is taken from this reporter for a while",
+			"reporter", reporter, "silence", junkSilence)
 	}
 	d.tally(verdict)
 	return verdict, err

@@ -68,15 +68,17 @@ func (r *reporters) takeEvidence(name string) error {
 	})
 }
 
-// noteJunk notes that what name has shown proves nothing.
-func (r *reporters) noteJunk(name string) {
+// noteJunk notes that what name has shown proves nothing, and reports whether that was
+// once too often.
+func (r *reporters) noteJunk(name string) (silenced bool) {
 	_ = r.with(name, func(one *reporter, now time.Time) time.Duration {
 		one.junk[one.next], one.next = now, (one.next+1)%maxJunk
 		if oldest := one.junk[one.next]; !oldest.IsZero() && now.Sub(oldest) <= junkTime {
-			one.silent, one.junk = now.Add(junkSilence), [maxJunk]time.Time{}
+			one.silent, one.junk, silenced = now.Add(junkSilence), [maxJunk]time.Time{}, true
 		}
 		return 0
 	})
+	return silenced
 }
 
 // with runs fn on the bounds of name, and makes an error of the time to wait.

@@ -2,6 +2,7 @@ package forgery_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -52,5 +53,8 @@ func TestThreat87UnnamedJunkIsJunk(t *testing.T) {
 	}
 	if _, err := f.desk.Evidence(t.Context(), "guard", f.forge(1)); err == nil {
 		t.Error("not silenced")
+	}
+	if n := strings.Count(f.log.String(), "junk for evidence"); n != 1 || !strings.Contains(f.log.String(), "reporter=guard") {
+		t.Errorf("the silence is in the log %d times", n)
 	}
 }
