@@ -163,7 +163,7 @@ func (k *Keyring) drillIsOver(i Info) bool {
 		return false
 	}
 	key, _, ok := k.Verification(i.KeyID)
-	return ok && k.cfg.Now().After(key.Limits().Until)
+	return ok && k.now().After(key.Limits().Until)
 }
 
 // DrillSigner returns the signer of the drill that is under way, or [ErrNoActive].

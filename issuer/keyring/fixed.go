@@ -153,7 +153,7 @@ func (k *Keyring) firstSecret(ctx context.Context, name string, fresh func(kek s
 		if err != nil {
 			return err
 		}
-		return tx.InsertSecret(store.SecretRow{Name: name, ID: firstSlot, Sealed: mine, Created: k.cfg.Now()})
+		return tx.InsertSecret(store.SecretRow{Name: name, ID: firstSlot, Sealed: mine, Created: k.now()})
 	})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return "", err

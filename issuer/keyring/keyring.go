@@ -59,7 +59,7 @@ type Config struct {
 	JWKSMaxAge   time.Duration    // how long a published key set may be cached; default 5 min
 	RotateEvery  time.Duration    // how long a key signs before [Keyring.Scheduled] replaces it; default 30 days; negative: for ever
 	StandbyFor   time.Duration    // how long a key is published before Scheduled lets it sign; default 24 h
-	Now          func() time.Time // default time.Now
+	Now          func() time.Time // default: the clock of the store, by which tokens are issued
 	Log          *slog.Logger     // default slog.Default
 }
 
@@ -79,9 +79,6 @@ func (c *Config) complete() error {
 	c.JWKSMaxAge = cmp.Or(c.JWKSMaxAge, DefaultJWKSMaxAge)
 	c.RotateEvery = cmp.Or(c.RotateEvery, DefaultRotateEvery)
 	c.StandbyFor = cmp.Or(c.StandbyFor, DefaultStandbyFor)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -110,6 +107,7 @@ type Keyring struct {
 
 	ring    atomic.Pointer[ring] // replaced whole by reload; readers never wait
 	reading chan struct{}        // holds one token while a reload runs, so that the newest read wins
+	ahead   atomic.Int64         // by how many nanoseconds the clock of the store was ahead of ours when it was last read
 
 	mu   sync.Mutex
 	told map[place]bool // that its rotation waits for verifiers

@@ -114,13 +114,38 @@ func (k *Keyring) change(ctx context.Context, actor string, fn func(c *change) e
 }
 
 func (k *Keyring) begin(tx *store.Tx, actor string) (*change, error) {
-	c := &change{k: k, tx: tx, now: k.cfg.Now(), actor: actor}
+	c := &change{k: k, tx: tx, actor: actor}
 	var err error
 	if c.kek, err = tx.LockMeta(metaKEK); err != nil {
 		return nil, err
 	}
+	if c.now, err = k.clock(tx); err != nil {
+		return nil, err
+	}
 	c.rows, err = tx.Keys()
 	return c, err
+}
+
+// clock returns the time of the store, and keeps for now how far it is from ours. All
+// nodes go by it, as tokens do: were the window of a key to open or to close by the
+// clock of a node that is wrong, honest tokens would lie outside.
+func (k *Keyring) clock(tx *store.Tx) (time.Time, error) {
+	if k.cfg.Now != nil {
+		return k.cfg.Now(), nil
+	}
+	at, err := tx.Now()
+	if err == nil {
+		k.ahead.Store(int64(time.Until(at)))
+	}
+	return at, err
+}
+
+// now returns the time of the store without asking it.
+func (k *Keyring) now() time.Time {
+	if k.cfg.Now != nil {
+		return k.cfg.Now()
+	}
+	return time.Now().Add(time.Duration(k.ahead.Load()))
 }
 
 // move takes the key of a row to another state. It is the only place that does:

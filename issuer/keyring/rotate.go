@@ -150,7 +150,7 @@ func (k *Keyring) successor(ctx context.Context, at place, opt RotateOptions) (*
 		return nil, ErrNoActive
 	}
 	next := waiting[0]
-	if ready := k.ready(next.Published); k.cfg.Now().Before(ready) {
+	if ready := k.ready(next.Published); k.now().Before(ready) {
 		return nil, &TooSoonError{At: ready}
 	}
 	if opt.Gate != nil {
@@ -352,7 +352,7 @@ const graceAfterLife = 10*time.Minute + 2*skew
 
 // expired reports whether the last token under a key that ceased to sign is dead.
 func (k *Keyring) expired(state State, stopped time.Time) bool {
-	return state == Retiring && k.cfg.Now().After(stopped.Add(k.cfg.MaxTokenLife+graceAfterLife))
+	return state == Retiring && k.now().After(stopped.Add(k.cfg.MaxTokenLife+graceAfterLife))
 }
 
 // Expire withdraws the keys whose last token has died and forgets their private

@@ -79,7 +79,7 @@ func (k *Keyring) scheduled(ctx context.Context, alg jwk.Algorithm, gate Gate) e
 	switch {
 	case p.From == "":
 		opt.Force, opt.vacant = true, true
-	case p.Due.IsZero() || k.cfg.Now().Before(p.Due):
+	case p.Due.IsZero() || k.now().Before(p.Due):
 		return nil
 	}
 	done, err := k.Rotate(ctx, opt)

@@ -97,6 +97,9 @@ func (k *Keyring) Reload(ctx context.Context) error {
 	var rows []store.KeyRow
 	var kek string
 	err := k.st.View(ctx, func(tx *store.Tx) (err error) {
+		if _, err = k.clock(tx); err != nil {
+			return err
+		}
 		if kek, err = tx.Meta(metaKEK); err != nil {
 			return err
 		}
