@@ -55,6 +55,9 @@ func (d dataFolder) openSecrets(c *ServeConfig, log *slog.Logger) (_ *secrets, e
 	if apart {
 		notaryFile = ""
 	}
+	if err := s.source.named(); err != nil {
+		return nil, err // before a file is made that a second start would take for half of a backup
+	}
 	if s.fresh, err = d.makeSecrets(s.source, notaryFile); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,15 @@ func (k kekSource) isFile() bool {
 	return !env && !isTokenURI(string(k))
 }
 
+// named refuses a variable that is not in the environment.
+func (k kekSource) named() error {
+	name, ok := k.variable()
+	if !ok || os.Getenv(name) != "" {
+		return nil
+	}
+	return misuse("%s, where the key-encryption key should be, is not in the environment", name)
+}
+
 // absent reports a file that is not there. Elsewhere one has to look.
 func (k kekSource) absent() bool { return k.isFile() && !exists(string(k)) }
 
@@ -67,10 +76,10 @@ func readKEK(name string) (*jwk.Key, error) {
 // inherits it, and nothing that prints the environment shows it. The system keeps
 // what a process was started with, and shows that to root.
 func kekFromEnvironment(name string) (*jwk.Key, error) {
-	value, ok := os.LookupEnv(name)
-	if !ok || value == "" {
-		return nil, misuse("%s, where the key-encryption key should be, is not in the environment", name)
+	if err := kekSource(kekEnvironment + name).named(); err != nil {
+		return nil, err
 	}
+	value := os.Getenv(name)
 	if err := os.Unsetenv(name); err != nil {
 		return nil, err
 	}
