@@ -58,8 +58,12 @@ func (r *ring) reads(rows []store.KeyRow, kek string) bool {
 // when. A key that was never replaced has no end yet. Those of a drill are narrower,
 // and lie in its row.
 func (k *Keyring) limits(row *store.KeyRow, own jwk.Limits) jwk.Limits {
+	from := row.Published
+	if !row.Activated.IsZero() && row.Activated.Before(from) {
+		from = row.Activated // the clock was ahead when it was published, and has been put right
+	}
 	l := jwk.Limits{
-		From:    row.Published.Add(-skew).Truncate(time.Second),
+		From:    from.Add(-skew).Truncate(time.Second),
 		MaxLife: k.cfg.MaxTokenLife,
 		Issuer:  k.cfg.Issuer,
 		Types:   []string{oauth.AccessTokenType},

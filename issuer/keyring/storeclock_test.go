@@ -47,3 +47,22 @@ func TestWindowsGoByTheClockOfTheStore(t *testing.T) {
 		})
 	}
 }
+
+// A clock that was an hour ahead when the keys were made, and was then put right: a
+// rotation that waits for nobody makes tokens good again.
+func TestRotationAfterTheClockWasPutRight(t *testing.T) {
+	now := newClock()
+	ring := open(t, newStore(t), keyring.Config{KEK: newKEK(t), Now: now.Now})
+	now.advance(-time.Hour)
+	done, err := ring.Rotate(t.Context(), keyring.RotateOptions{Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ring.Public().Find(done.To, "ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if from := key.Limits().From; now.Now().Before(from) {
+		t.Errorf("a token of now lies before %v", from)
+	}
+}
