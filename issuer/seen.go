@@ -49,7 +49,7 @@ func (i *Issuer) evidence(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	verdict, err := i.desk.Evidence(r.Context(), reporter, string(body))
+	verdict, err := i.desk.Evidence(r.Context(), reporter, serve.ClientAddr(r, i.cfg.TrustedProxies), string(body))
 	if err != nil {
 		return deskError(err)
 	}

@@ -2,6 +2,7 @@ package forgery_test
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -160,7 +161,10 @@ func race(t *testing.T, f *fixture) {
 		}
 		wg.Wait()
 	}
-	all(func(d *forgery.Desk) error { _, err := d.Evidence(t.Context(), "guard", token); return err })
+	all(func(d *forgery.Desk) error {
+		_, err := d.Evidence(t.Context(), "guard", netip.Addr{}, token)
+		return err
+	})
 	for range 3 {
 		all(func(d *forgery.Desk) error { return d.AnswerRound(t.Context()) })
 	}

@@ -9,7 +9,7 @@
 //
 //	desk, err := forgery.Open(ctx, forgery.Config{Issuer: url, Store: st, Keyring: ring, Notary: local})
 //	go desk.Run(ctx)
-//	verdict, err := desk.Evidence(ctx, "guard-7", token)
+//	verdict, err := desk.Evidence(ctx, "guard-7", addr, token)
 //
 // How far an answer has come is in the store, and every node takes the next step
 // when it is due: none is taken twice. Before a step the notary has to find its own

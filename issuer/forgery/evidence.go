@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -47,26 +48,27 @@ func (f *finding) mark() mark {
 	return mark(h[:])
 }
 
-// Evidence judges a token that a verifier could not prove. reporter is whose bounds
-// it counts against. When Evidence says Forged or Canary, that is in the store, and
+// Evidence judges a token that a verifier could not prove. It counts against the
+// bounds of reporter at the address from, which may be zero. When Evidence says Forged or Canary, that is in the store, and
 // the first step of the answer with it.
 //
 // The error is a [*LimitedError], [ErrOff], or an ErrUnavailable of package notary or
 // store; nothing is then known of the token.
-func (d *Desk) Evidence(ctx context.Context, reporter, token string) (Verdict, error) {
+func (d *Desk) Evidence(ctx context.Context, reporter string, from netip.Addr, token string) (Verdict, error) {
 	if d.cfg.Answer == Off {
 		return "", ErrOff
 	}
-	if err := d.reporters.takeEvidence(reporter); err != nil {
+	source := newSource(reporter, from)
+	if err := d.reporters.takeEvidence(source); err != nil {
 		d.counts.limited.Add(1)
 		return "", err
 	}
 	verdict, junk, err := d.judge(ctx, reporter, token)
-	if junk && d.reporters.noteJunk(reporter) {
+	if junk && d.reporters.noteJunk(source) {
 		// An honest verifier shows none: somebody else has its credential, and may
 		// want this silence.
-		d.cfg.Log.Warn("junk for evidence: no more is taken from this reporter for a while",
-			"reporter", reporter, "silence", junkSilence)
+		d.cfg.Log.Warn("junk for evidence: no more is taken from this reporter at this address for a while",
+			"reporter", reporter, "client", source.from, "silence", junkSilence)
 	}
 	d.tally(verdict)
 	return verdict, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -120,7 +121,7 @@ func TestThreat87NothingElseIsProof(t *testing.T) {
 		{"no kid", reheader(f, genuine, `{"alg":"ES256","typ":"at+jwt"}`), forgery.Unknown},
 		{"alg none", reheader(f, genuine, `{"alg":"none","kid":"`+f.active()+`"}`), forgery.Unsigned},
 	} {
-		if got, err := f.open(forgery.Config{}).Evidence(t.Context(), "guard", tt.token); err != nil || got != tt.want {
+		if got, err := f.open(forgery.Config{}).Evidence(t.Context(), "guard", netip.Addr{}, tt.token); err != nil || got != tt.want {
 			t.Errorf("%s: %q (%v), want %q", tt.name, got, err, tt.want)
 		}
 	}
@@ -168,7 +169,7 @@ func TestThreat82OneForgedTokenIsOneAlarm(t *testing.T) {
 	errs := make(chan error, 100)
 	for i := range cap(errs) {
 		go func() {
-			verdict, err := nodes[i%3].Evidence(t.Context(), fmt.Sprint("guard", i), []string{token, again}[i%2])
+			verdict, err := nodes[i%3].Evidence(t.Context(), fmt.Sprint("guard", i), netip.Addr{}, []string{token, again}[i%2])
 			if err == nil && verdict != forgery.Forged {
 				err = errors.New(string(verdict))
 			}
@@ -276,7 +277,7 @@ func TestDryRunAndOff(t *testing.T) {
 		t.Errorf("trail %v", got)
 	}
 	off := f.open(forgery.Config{Answer: forgery.Off})
-	if _, err := off.Evidence(t.Context(), "guard", f.forge(2)); !errors.Is(err, forgery.ErrOff) {
+	if _, err := off.Evidence(t.Context(), "guard", netip.Addr{}, f.forge(2)); !errors.Is(err, forgery.ErrOff) {
 		t.Error(err)
 	}
 	if _, err := off.Records(t.Context(), "guard", nil); !errors.Is(err, forgery.ErrOff) {

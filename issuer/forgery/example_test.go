@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -58,7 +59,7 @@ func example() error {
 	if err != nil {
 		return err
 	}
-	verdict, err := desk.Evidence(ctx, "guard-7", token)
+	verdict, err := desk.Evidence(ctx, "guard-7", netip.Addr{}, token)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -205,7 +206,7 @@ func (f *fixture) evidence(want forgery.Verdict, token string) {
 
 func (f *fixture) evidenceTo(desk *forgery.Desk, reporter string, want forgery.Verdict, token string) {
 	f.Helper()
-	got, err := desk.Evidence(f.Context(), reporter, token)
+	got, err := desk.Evidence(f.Context(), reporter, netip.Addr{}, token)
 	if err != nil || got != want {
 		f.Fatalf("evidence is %q (%v), want %q", got, err, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func TestThreat87MillionBadSignatures(t *testing.T) {
 	var limited *forgery.LimitedError
 	refused := 0
 	for i := range million {
-		verdict, err := f.desk.Evidence(t.Context(), "thief", bad)
+		verdict, err := f.desk.Evidence(t.Context(), "thief", netip.Addr{}, bad)
 		if errors.As(err, &limited) {
 			refused++
 		} else {
@@ -114,7 +115,7 @@ func TestEvidenceIsLimited(t *testing.T) {
 	var limited *forgery.LimitedError
 	n := 0
 	for ; ; n++ {
-		if _, err := f.desk.Evidence(t.Context(), "guard", honest); errors.As(err, &limited) {
+		if _, err := f.desk.Evidence(t.Context(), "guard", netip.Addr{}, honest); errors.As(err, &limited) {
 			break
 		}
 	}
@@ -123,6 +124,33 @@ func TestEvidenceIsLimited(t *testing.T) {
 	}
 	f.clock.advance(limited.RetryAfter)
 	f.evidence(forgery.Genuine, honest)
+}
+
+// Who has taken a guard's credential does not crowd out the guard itself, which sends
+// from elsewhere; nor does he get more by sending from many places.
+func TestThreat87TakenCredentialCrowdsNobodyOut(t *testing.T) {
+	f := newFixture(t, forgery.Config{})
+	junk := f.mint() + "A"
+	judged := 0
+	for i := range 100_000 {
+		// Other hosts of one /64 are one place.
+		from := netip.AddrFrom16([16]byte{0x20, 0x01, 0xd, 0xb8, 6: byte(i >> 8), 7: byte(i % 40), 15: byte(i)})
+		if _, err := f.desk.Evidence(t.Context(), "guard", from, junk); err == nil {
+			judged++
+		}
+	}
+	// 16 places and what the others share, 16 pieces each.
+	if want := 17 * 16; judged > want {
+		t.Errorf("%d pieces of junk judged, want at most %d", judged, want)
+	}
+	guard := netip.MustParseAddr("192.0.2.7")
+	f2 := newFixture(t, forgery.Config{})
+	for range 1000 {
+		f2.desk.Evidence(t.Context(), "guard", netip.MustParseAddr("192.0.2.8"), junk)
+	}
+	if v, err := f2.desk.Evidence(t.Context(), "guard", guard, f2.forge(1)); v != forgery.Forged || err != nil {
+		t.Errorf("the guard at its own address: %v %v", v, err)
+	}
 }
 
 // More reporters than are remembered do not use memory, nor shut out those who come.

@@ -3,6 +3,7 @@ package forgery_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -178,7 +179,7 @@ func TestThreat91NotaryAway(t *testing.T) {
 	record, err := notary.RecordOf(kid, token)
 	f.check(err)
 	s.away.Store(true)
-	if _, err := f.desk.Evidence(t.Context(), "guard", token); !errors.Is(err, notary.ErrUnavailable) {
+	if _, err := f.desk.Evidence(t.Context(), "guard", netip.Addr{}, token); !errors.Is(err, notary.ErrUnavailable) {
 		t.Error(err)
 	}
 	if _, err := f.desk.Records(t.Context(), "guard", []notary.Record{record}); !errors.Is(err, notary.ErrUnavailable) {

@@ -1,6 +1,7 @@
 package forgery_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -51,7 +52,7 @@ func TestThreat87UnnamedJunkIsJunk(t *testing.T) {
 	for i := range 16 {
 		f.evidence(forgery.Unknown, f.unnamed(stranger, notary.Join(jtiOf(i), f.claims(nil))))
 	}
-	if _, err := f.desk.Evidence(t.Context(), "guard", f.forge(1)); err == nil {
+	if _, err := f.desk.Evidence(t.Context(), "guard", netip.Addr{}, f.forge(1)); err == nil {
 		t.Error("not silenced")
 	}
 	if n := strings.Count(f.log.String(), "junk for evidence"); n != 1 || !strings.Contains(f.log.String(), "reporter=guard") {
