@@ -17,6 +17,7 @@ type incident struct {
 	Drill         bool      `json:"drill,omitzero"`
 	TokenID       string    `json:"jti,omitzero"`
 	Level0        string    `json:"level0,omitzero"`
+	Canary        bool      `json:"canary,omitzero"`
 	Reporter      string    `json:"reporter,omitzero"`
 	Tokens        uint64    `json:"tokens"`
 	Entries       uint64    `json:"entries"`
@@ -48,6 +49,8 @@ func (i *incident) status() string {
 	switch {
 	case i.Held:
 		return i.State + ", waits for you: counterfoil keys kill " + i.KeyID
+	case i.Canary:
+		return i.State + " (canary)"
 	case i.Drill:
 		return i.State + " (drill)"
 	}
@@ -121,12 +124,12 @@ func (a *app) printIncident(i *incident) error {
 	add("last seen", stamp(i.Seen))
 	add("shown by", i.Reporter)
 	add("jti", i.TokenID)
-	add("without an auditor", i.Level0)
+	add("limits of the key", i.Level0)
 	add("alarmed", stamp(i.Alarmed))
 	add("webhook", i.WebhookError)
 	add("quarantined", stamp(i.Quarantined))
 	add("switched", stamp(i.Switched))
-	add("signs now", i.Successor)
+	add("took over", i.Successor)
 	add("drained", stamp(i.Drained))
 	add("killed", stamp(i.Killed))
 	add("closed", stamp(i.Closed))

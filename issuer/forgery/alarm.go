@@ -77,7 +77,7 @@ type Alarm struct {
 	TokenID   string    `json:"jti,omitzero"`
 	Level0    string    `json:"level0,omitzero"` // "passes", or why a verifier refuses the token without an auditor
 	Reporter  string    `json:"reporter,omitzero"`
-	Successor string    `json:"successor,omitzero"` // kid of the key that signs now
+	Successor string    `json:"successor,omitzero"` // kid of the key that took over
 	Answer    Answer    `json:"answer"`
 	Drill     bool      `json:"drill,omitzero"`
 }

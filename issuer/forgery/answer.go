@@ -1,6 +1,7 @@
 package forgery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -104,16 +105,22 @@ func (d *Desk) replace(ctx context.Context, key *store.KeyRow) error {
 		if err != nil {
 			return err
 		}
+		rotated := false
 		for i := range rows {
-			if row := &rows[i]; row.Use == key.Use && row.Alg == key.Alg && row.State == keyring.Active {
+			switch row := &rows[i]; {
+			case row.Use == key.Use && row.Alg == key.Alg && row.State == keyring.Active:
 				in.Successor = row.KID
+			case row.KID == in.KeyID:
+				rotated = !row.Activated.IsZero() && !row.Retired.Before(in.Found)
 			}
 		}
 		if in.Successor == in.KeyID {
 			return store.ErrConflict // a rotation failed half-way: begin again
 		}
 		in.State, in.Switched = store.IncidentSwitched, s.at
-		s.alarm(KindRotated, "successor="+in.Successor)
+		if rotated { // and not: it never signed, or had ceased to
+			s.alarm(KindRotated, "successor="+in.Successor)
+		}
 		return nil
 	})
 }
@@ -135,12 +142,8 @@ func (d *Desk) giveUp(ctx context.Context, in *store.Incident, key *store.KeyRow
 		if err != nil {
 			return err
 		}
-		killed, err := tx.KeysKilledSince(s.at.Add(-killEvery))
-		if err != nil {
-			return err
-		}
-		if killed > 0 && !in.Drill {
-			return errHeld
+		if due, err := d.mayKill(tx, in, key, s.at); err != nil || !due {
+			return cmp.Or(err, errHeld)
 		}
 		if err := d.cfg.Keyring.Withdraw(tx, in.KeyID, issuerActor, record.Seq); err != nil {
 			return err
@@ -156,6 +159,23 @@ func (d *Desk) giveUp(ctx context.Context, in *store.Incident, key *store.KeyRow
 		return err
 	}
 	return d.cfg.Keyring.Reload(ctx)
+}
+
+// mayKill reports whether the issuer may give up a key by itself. One that never
+// signed has no honest token, and to lose it costs nobody anything; unless it has
+// begun to sign since it was read.
+func (d *Desk) mayKill(tx *store.Tx, in *store.Incident, read *store.KeyRow, now time.Time) (bool, error) {
+	key, err := tx.Key(in.KeyID)
+	switch {
+	case err != nil:
+		return false, err
+	case key.State != read.State:
+		return false, store.ErrConflict
+	case in.Drill || key.Activated.IsZero():
+		return true, nil
+	}
+	killed, err := tx.KeysKilledSince(now.Add(-killEvery))
+	return killed == 0, err
 }
 
 var errHeld = errors.New("another key was given up within a day")
@@ -224,7 +244,7 @@ func (d *Desk) settle(ctx context.Context, kid, actor string) error {
 		if err != nil || over(in.State) {
 			return s, err
 		}
-		s.actor = actor
+		s.actor, in.Held = actor, false
 		switch key.State {
 		case keyring.Killed:
 			in.State, in.Killed = store.IncidentKilled, s.at

@@ -213,6 +213,9 @@ func TestThreat82OneKillADay(t *testing.T) {
 	f.check(err)
 	f.check(f.desk.Settle(t.Context(), second, "user:ada"))
 	f.want(second, store.IncidentKilled, keyring.Killed)
+	if f.incident(second).Held {
+		t.Error("it still waits for a person")
+	}
 	if in := f.incident(second); in.Automatic {
 		t.Error("a kill by hand counts as one of the issuer's own")
 	}
@@ -249,8 +252,31 @@ func TestKillByHandEndsTheIncident(t *testing.T) {
 	f.check(f.desk.Settle(t.Context(), f.active(), "socket")) // there is none
 }
 
-// A stolen key that has not signed yet has no honest token: it goes at once.
-func TestThreat137StolenStandby(t *testing.T) {
+// A stolen key that has not signed yet has no honest token: it goes at once, nothing
+// rotates, and it does not use up the one kill a day.
+func TestThreat82StolenStandbysGo(t *testing.T) {
+	f := newFixture(t, forgery.Config{})
+	signing := f.active()
+	for n := range 2 {
+		kid := f.standby()
+		f.evidence(forgery.Forged, f.forgeUnder(kid, n))
+		f.answer()
+		f.answer()
+		f.want(kid, store.IncidentKilled, keyring.Killed)
+	}
+	if got := f.trail(); !slices.Equal(got, []string{"forged", "quarantined", "killed", "forged", "quarantined", "killed"}) || f.active() != signing {
+		t.Errorf("trail %v", got)
+	}
+	f.evidence(forgery.Forged, f.forge(2))
+	f.answer()
+	f.answer()
+	f.clock.advance(forgery.Grace)
+	f.answer()
+	f.want(signing, store.IncidentKilled, keyring.Killed)
+}
+
+// A stolen key that retires when it is found goes as well, and nothing rotates again.
+func TestThreat137StolenKeyThatRetires(t *testing.T) {
 	f := newFixture(t, forgery.Config{})
 	f.signIn("s1")
 	signing := f.active()

@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuer/store/sqlite"
+	"github.com/counterfoil/counterfoil/jose/jwe"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/notary"
@@ -101,7 +102,7 @@ func (f *fixture) openRing() *keyring.Keyring { f.Helper(); return f.openRingOn(
 func (f *fixture) openRingOn(st *store.Store) *keyring.Keyring {
 	f.Helper()
 	ring, err := keyring.Open(f.Context(), st, keyring.Config{
-		Issuer: issuerURL, KEK: f.kek, Now: f.clock.Now, Log: slog.New(slog.DiscardHandler),
+		Issuer: issuerURL, KEK: f.kek, Log: slog.New(slog.DiscardHandler),
 	})
 	f.check(err)
 	return ring
@@ -182,6 +183,34 @@ func (f *fixture) mintBy(tagger notary.Tagger, change map[string]any) string {
 func (f *fixture) forge(n int) string {
 	f.Helper()
 	token, err := f.signer().Sign(notary.Join(jtiOf(n), f.claims(nil)))
+	f.check(err)
+	return token
+}
+
+// standby is the kid of a key that waits, with a private half that a thief can open.
+func (f *fixture) standby() (kid string) {
+	f.Helper()
+	for _, info := range f.ring.Keys() {
+		if info.State == keyring.Standby {
+			kid = info.KeyID
+		}
+	}
+	return kid
+}
+
+// forgeUnder is forge by whoever opened the sealed private half of a key.
+func (f *fixture) forgeUnder(kid string, n int) string {
+	f.Helper()
+	var row store.KeyRow
+	f.check(f.store.View(f.Context(), func(tx *store.Tx) (err error) {
+		row, err = tx.Key(kid)
+		return err
+	}))
+	plain, err := jwe.Decrypt(f.kek, jwe.Policy{Algorithm: jwk.A256GCMKW, Encryption: jwe.A256GCM}, row.Sealed)
+	f.check(err)
+	key, err := jwk.Parse(plain)
+	f.check(err)
+	token, err := jws.Sign(key, jws.Header{Type: "at+jwt"}, notary.Join(jtiOf(n), f.claims(nil)))
 	f.check(err)
 	return token
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
 )
 
@@ -14,6 +15,8 @@ type Incident struct {
 	KeyID string              `json:"kid"` // or [ProbeKeyID]
 	State store.IncidentState `json:"state"`
 	Drill bool                `json:"drill,omitzero"`
+
+	Canary bool `json:"canary,omitzero"` // what the key was planted in was stolen
 
 	TokenID  string `json:"jti,omitzero"`      // of the first forged token
 	Level0   string `json:"level0,omitzero"`   // "passes", or why a verifier refuses that token without an auditor
@@ -33,7 +36,7 @@ type Incident struct {
 
 	QuarantineSeq uint64 `json:"quarantine_seq,omitzero"`
 	KillSeq       uint64 `json:"kill_seq,omitzero"`
-	Successor     string `json:"successor,omitzero"` // kid of the key that signs instead
+	Successor     string `json:"successor,omitzero"` // kid of the key that took over
 	Held          bool   `json:"held,omitzero"`      // another key was given up within a day: a person has to kill this one
 	Automatic     bool   `json:"automatic,omitzero"` // the issuer killed the key, and nobody else
 	WebhookError  string `json:"webhook_error,omitzero"`
@@ -49,9 +52,11 @@ type ForgedToken struct {
 	At      time.Time `json:"at"`
 }
 
-func incidentOf(in *store.Incident) Incident {
+func (d *Desk) incidentOf(in *store.Incident) Incident {
+	_, info, _ := d.cfg.Keyring.Verification(in.KeyID)
 	return Incident{
-		KeyID: in.KeyID, State: in.State, Drill: in.Drill, TokenID: in.TokenID, Level0: in.Level0, Reporter: in.Reporter,
+		Canary: info.Use == keyring.UseCanary,
+		KeyID:  in.KeyID, State: in.State, Drill: in.Drill, TokenID: in.TokenID, Level0: in.Level0, Reporter: in.Reporter,
 		Tokens: in.Tokens, Entries: in.Entries, Found: in.Found, Seen: in.Seen, Alarmed: in.Alarmed,
 		Quarantined: in.Quarantined, Switched: in.Switched, Drained: in.Drained, Killed: in.Killed, Closed: in.Closed,
 		QuarantineSeq: in.QuarantineSeq, KillSeq: in.KillSeq, Successor: in.Successor, Held: in.Held, Automatic: in.Automatic,
@@ -66,7 +71,7 @@ func (d *Desk) Incident(ctx context.Context, kid string) (out Incident, err erro
 		if err != nil {
 			return err
 		}
-		out = incidentOf(&in)
+		out = d.incidentOf(&in)
 		if out.WebhookError, err = tx.AlarmTrouble(kid); err != nil {
 			return err
 		}
@@ -85,7 +90,7 @@ func (d *Desk) Incidents(ctx context.Context) (list []Incident, err error) {
 		rows, err := tx.Incidents()
 		list = make([]Incident, len(rows))
 		for i := range rows {
-			list[i] = incidentOf(&rows[i])
+			list[i] = d.incidentOf(&rows[i])
 		}
 		return err
 	})
@@ -100,7 +105,7 @@ func (d *Desk) Close(ctx context.Context, kid, actor string) error {
 		if err != nil || over(in.State) {
 			return s, err
 		}
-		s.actor, in.State, in.Closed = actor, store.IncidentClosed, s.at
+		s.actor, in.State, in.Closed, in.Held = actor, store.IncidentClosed, s.at, false
 		s.alarm(KindClosed, "")
 		s.incident = *in
 		return s, tx.UpdateIncident(*in)

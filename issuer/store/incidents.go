@@ -44,7 +44,7 @@ type Incident struct {
 	TokenID   string // jti of the first forged token
 	Level0    string // what a verifier says of that token without an auditor
 	Reporter  string // who was the first to show one
-	Successor string // kid of the key that signs instead
+	Successor string // kid of the key that took over
 
 	Tokens  uint64 // distinct forged tokens
 	Entries uint64 // of them with an entry in the log
@@ -127,12 +127,13 @@ func (tx *Tx) OpenIncidents() ([]Incident, error) {
 		[]any{string(IncidentQuarantined), string(IncidentSwitched)}, (*Incident).dest)
 }
 
-// KeysKilledSince returns how many keys the issuer has given up by itself since a
-// time, exercises left out. Call it after [Tx.Revoke], which locks what two nodes
+// KeysKilledSince returns how many keys that have signed the issuer has given up by
+// itself since a time, exercises left out. Call it after [Tx.Revoke], which locks what two nodes
 // that give up keys at once would both have to pass.
 func (tx *Tx) KeysKilledSince(since time.Time) (uint64, error) {
 	var n uint64
-	err := tx.row("SELECT count(*) FROM incidents WHERE automatic = 1 AND drill = 0 AND killed > $1",
+	err := tx.row(`SELECT count(*) FROM incidents i WHERE automatic = 1 AND drill = 0 AND killed > $1
+		AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.kid = i.kid AND k.activated = 0)`,
 		[]any{toMillis(since)}, number{&n})
 	return n, err
 }
