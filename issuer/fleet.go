@@ -288,16 +288,6 @@ func cover(rows []holder, epoch, seq uint64, began time.Time, first map[string]t
 	return c
 }
 
-// coverage tells which verifiers hold an entry by now, on all nodes, without waiting
-// for the others. SlowestMS is not known and 0.
-func (i *Issuer) coverage(ctx context.Context, epoch, seq uint64) (Coverage, error) {
-	if _, err := i.fleet.exchange(ctx, true); err != nil {
-		return Coverage{}, unavailable(err)
-	}
-	rows, _ := i.fleet.list()
-	return cover(rows, epoch, seq, i.cfg.Now(), map[string]time.Time{}), nil
-}
-
 // waitingFor names the connected verifiers that do not hold key kid yet, on any
 // node, as credential/instance. It is a gate of package keyring. What a verifier
 // holds is known by the hash that it acknowledges; one whose hash is not that of a

@@ -59,7 +59,7 @@ func (c *Config) checkKind() error {
 	trust := c.Certificates
 	switch {
 	case c.Signers != nil && (trust != nil || c.Issuer == ""):
-		return errors.New("Signers are for a set of one Issuer, which must be named, and not for Certificates")
+		return errors.New("a signed set needs its Issuer named, and Signers exclude Certificates")
 	case c.Signers == nil && c.MinVersion != nil:
 		return errors.New("MinVersion is for a signed set: Signers are required")
 	case trust == nil:
