@@ -84,7 +84,7 @@ func (d dataFolder) makeSecrets(kek kekSource, notaryFile string) (fresh bool, e
 	case lacksKEK && hasOne:
 		return false, fmt.Errorf("%s is missing: nothing can open the sealed keys without it; restore it from a backup", kek)
 	case hasOne:
-		return false, fmt.Errorf("%s is missing: without it our own tokens look forged; restore it from a backup", notaryFile)
+		return false, hinted(fmt.Errorf("%s is missing: without it our own tokens look forged; restore it from a backup", notaryFile), neverMade)
 	case exists(d.database()):
 		return false, lostSecrets(lacksKEK, lacksNotary, kek, notaryFile)
 	}
@@ -99,6 +99,9 @@ func (d dataFolder) makeSecrets(kek kekSource, notaryFile string) (fresh bool, e
 	return true, nil
 }
 
+// neverMade is what to do when a first start with a notary apart left a folder.
+const neverMade = "if it never existed, the notary is a process of its own: start that and name it, --notary-at URL; or remove the data folder if no start has succeeded yet"
+
 func lostSecrets(lacksKEK, lacksNotary bool, kek kekSource, notaryFile string) error {
 	switch {
 	case lacksKEK && lacksNotary:
@@ -106,7 +109,7 @@ func lostSecrets(lacksKEK, lacksNotary bool, kek kekSource, notaryFile string) e
 	case lacksKEK:
 		return fmt.Errorf("%s is missing, and the database is there: restore it from a backup", kek)
 	}
-	return fmt.Errorf("%s is missing, and the database is there: restore it from a backup", notaryFile)
+	return hinted(fmt.Errorf("%s is missing, and the database is there: restore it from a backup", notaryFile), neverMade)
 }
 
 // openKEKs opens the key-encryption key in force and the next one.

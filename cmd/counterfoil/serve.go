@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuer/store/postgres"
 	"github.com/counterfoil/counterfoil/issuer/store/sqlite"
+	"github.com/counterfoil/counterfoil/notary"
 )
 
 func serveFlags(flags *pflag.FlagSet, c *Config) {
@@ -249,6 +250,9 @@ func explainStore(err error) error {
 
 // explain tells a key-encryption key that was just made from one that is wrong.
 func (s *secrets) explain(err error) error {
+	if errors.Is(err, notary.ErrUnavailable) {
+		return hinted(err, "the first keys need the notary: start that first, then this once more with the same --notary-at")
+	}
 	if !errors.Is(err, keyring.ErrKEK) {
 		return err
 	}
