@@ -128,6 +128,9 @@ func keysError(err error) error {
 	case errors.Is(err, keyring.ErrNotActive), errors.Is(err, keyring.ErrTooMany):
 		conflict.Description = err.Error()
 		return conflict
+	case errors.Is(err, keyring.ErrCanary):
+		conflict.Description = err.Error() + "; to end the watch: counterfoil keys canary --remove KID"
+		return conflict
 	case errors.As(err, &kek):
 		away.Description = kek.Error() + ": start this node with that one, or ask another node"
 		return away

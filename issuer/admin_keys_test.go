@@ -44,6 +44,10 @@ func TestCanaryOverHTTP(t *testing.T) {
 			t.Errorf("%s shows the private half", what)
 		}
 	}
+	kill := n.do(t, http.StatusConflict, "POST", "/admin/revoke", `{"kind":"key","value":"`+made.KeyID+`","absolute":true}`).body
+	if !strings.Contains(kill, "counterfoil keys canary --remove KID") {
+		t.Error(kill)
+	}
 	n.do(t, http.StatusNoContent, "DELETE", "/admin/keys/canary/"+made.KeyID, "")
 	n.do(t, 404, "DELETE", "/admin/keys/canary/"+made.KeyID, "")
 	n.do(t, 400, "POST", "/admin/keys/canary", `{"alg":"HS256"}`)

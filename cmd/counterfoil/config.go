@@ -79,7 +79,8 @@ type ServeConfig struct {
 	// issuer that knows it before keys reseal goes on without a pause.
 	KEKNext string `yaml:"kek_next" flag:"kek-next"`
 	// How long a key signs before the next one takes over; 0: until counterfoil keys
-	// rotate. A rotation waits until every connected verifier holds the next key.
+	// rotate. A rotation waits until every connected verifier holds the next key,
+	// a week at most.
 	RotateEvery time.Duration `yaml:"rotate_every" flag:"rotate-every"`
 	// How long a key is published before it takes over by itself, so that verifiers
 	// which keep a key set longer than they are told have it, too.

@@ -114,6 +114,18 @@ func TestRemoveCanary(t *testing.T) {
 	}
 }
 
+// To kill a canary would end the watch for it without a word.
+func TestCanaryOnWatchIsNotKilled(t *testing.T) {
+	ring := open(t, newStore(t), keyring.Config{KEK: newKEK(t)})
+	canary, err := ring.AddCanary(t.Context(), "", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Kill(t.Context(), canary.KeyID(), "test"); !errors.Is(err, keyring.ErrCanary) || ring.Canaries().Len() != 1 {
+		t.Errorf("%v, and %d canaries are on watch", err, ring.Canaries().Len())
+	}
+}
+
 func TestDrill(t *testing.T) {
 	now, st := newClock(), newStore(t)
 	ring := open(t, st, keyring.Config{KEK: newKEK(t), Now: now.Now})

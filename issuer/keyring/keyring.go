@@ -42,6 +42,8 @@ var (
 	ErrNotActive = errors.New("the key does not sign, or not any more")
 	// ErrUnknownKey reports a key id that the keyring never had.
 	ErrUnknownKey = errors.New("the keyring has no such key")
+	// ErrCanary reports that a key which was to be killed is a canary on watch.
+	ErrCanary = errors.New("the key is a canary, and killed it would be watched for no more")
 	// ErrConflict reports that another node changed the same keys at the same time.
 	ErrConflict = errors.New("another node changed the keys at the same time")
 )
@@ -110,7 +112,7 @@ type Keyring struct {
 	ahead   atomic.Int64         // by how many nanoseconds the clock of the store was ahead of ours when it was last read
 
 	mu   sync.Mutex
-	told map[place]bool // that its rotation waits for verifiers
+	told map[place]time.Time // when it was last said that its rotation waits for verifiers
 }
 
 // Open reads the keyring from the store, and makes it first if it is not there.
@@ -119,7 +121,7 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	k := &Keyring{st: st, cfg: cfg, reading: make(chan struct{}, 1), told: map[place]bool{}}
+	k := &Keyring{st: st, cfg: cfg, reading: make(chan struct{}, 1), told: map[place]time.Time{}}
 	var err error
 	if k.locker, err = newLocker(&cfg); err != nil {
 		return nil, err

@@ -144,21 +144,21 @@ func TestReseal(t *testing.T) {
 }
 
 // audited counts the rows of an action.
-func audited(t testing.TB, st *store.Store, action audit.Action, want int) {
+func audited(t testing.TB, st *store.Store, action audit.Action, want int) (found []store.AuditRow) {
 	t.Helper()
-	n := 0
 	err := st.View(t.Context(), func(tx *store.Tx) error {
 		rows, err := tx.Audit(0, 0)
 		for _, row := range rows {
 			if row.Action == string(action) {
-				n++
+				found = append(found, row)
 			}
 		}
 		return err
 	})
-	if err != nil || n != want {
-		t.Errorf("%d rows of %s, want %d (%v)", n, action, want, err)
+	if err != nil || len(found) != want {
+		t.Fatalf("%d rows of %s, want %d (%v)", len(found), action, want, err)
 	}
+	return found
 }
 
 // What one process changes while another reseals is sealed under the key that wins,

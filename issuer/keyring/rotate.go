@@ -31,15 +31,18 @@ type WaitingError struct {
 
 // Error implements error.
 func (e *WaitingError) Error() string {
-	names, more := e.Verifiers, ""
-	if n := len(names) - maxNamed; n > 0 {
-		names, more = names[:maxNamed], fmt.Sprintf(" and %d more", n)
-	}
-	return fmt.Sprintf("%d connected verifiers do not hold key %s yet: %s%s",
-		len(e.Verifiers), e.KeyID, strings.Join(names, ", "), more)
+	return fmt.Sprintf("%d connected verifiers do not hold key %s yet: %s", len(e.Verifiers), e.KeyID, named(e.Verifiers))
 }
 
-// maxNamed is how many verifiers the text of an error names.
+func named(verifiers []string) string {
+	more := ""
+	if n := len(verifiers) - maxNamed; n > 0 {
+		verifiers, more = verifiers[:maxNamed], fmt.Sprintf(" and %d more", n)
+	}
+	return strings.Join(verifiers, ", ") + more
+}
+
+// maxNamed is how many verifiers the text of an error, or of an audit row, names.
 const maxNamed = 16
 
 // A Gate names the connected verifiers that do not hold a key yet. An error means
@@ -52,6 +55,7 @@ type Rotation struct {
 	From      string        `json:"from,omitempty"`  // the kid that signed until now
 	To        string        `json:"to"`              // the kid that signs from now on
 	Added     string        `json:"added,omitempty"` // the new standby; empty: it is made later
+	Left      []string      `json:"left,omitempty"`  // connected verifiers without To that were waited for long enough
 }
 
 // RotateOptions say how to rotate.
@@ -62,7 +66,8 @@ type RotateOptions struct {
 	Force     bool          // wait for nobody: neither for the gate nor until every cached key set is old
 	Actor     string        // who asked, for the audit trail
 
-	vacant bool // rotate only if no key signs
+	vacant  bool // rotate only if no key signs
+	overdue bool // wait no longer for whom the gate names
 }
 
 // Rotate lets the oldest standby key sign and adds a fresh standby. The key that
@@ -106,13 +111,17 @@ func (k *Keyring) rotate(ctx context.Context, opt RotateOptions) (Rotation, erro
 	if err != nil {
 		return Rotation{}, err
 	}
-	done := Rotation{Algorithm: at.alg, To: next.kid}
+	done := Rotation{Algorithm: at.alg, To: next.kid, Left: next.left}
 	err = k.change(ctx, opt.Actor, func(c *change) (err error) {
 		done.From, err = c.advance(at, opt, next)
 		if err != nil {
 			return err
 		}
-		return c.note(audit.KeyRotate, next.kid, fmt.Sprintf("alg=%s from=%s forced=%t", at.alg, done.From, opt.Force))
+		detail := fmt.Sprintf("alg=%s from=%s forced=%t", at.alg, done.From, opt.Force)
+		if len(next.left) > 0 {
+			detail += fmt.Sprintf(" left=%q", named(next.left))
+		}
+		return c.note(audit.KeyRotate, next.kid, detail)
 	})
 	if err != nil {
 		k.drop(ctx, next, err)
@@ -153,16 +162,21 @@ func (k *Keyring) successor(ctx context.Context, at place, opt RotateOptions) (*
 	if ready := k.ready(next.Published); k.now().Before(ready) {
 		return nil, &TooSoonError{At: ready}
 	}
+	var names []string
 	if opt.Gate != nil {
-		names, err := opt.Gate(ctx, next.KeyID)
-		if err != nil {
+		var err error
+		if names, err = opt.Gate(ctx, next.KeyID); err != nil {
 			return nil, err
 		}
-		if len(names) > 0 {
+		if len(names) > 0 && !opt.overdue {
 			return nil, &WaitingError{next.KeyID, names}
 		}
 	}
-	return k.candidate(ctx, at, next.KeyID)
+	c, err := k.candidate(ctx, at, next.KeyID)
+	if err == nil {
+		c.left = names
+	}
+	return c, err
 }
 
 // ready says when a key that was published at a time is in every cached key set,
@@ -251,7 +265,8 @@ func (k *Keyring) drop(ctx context.Context, next *candidate, err error) {
 // revocation log, and if it was the one that signs, a standby takes over without
 // waiting, or a new key when no standby can be opened. All of that is one
 // transaction. It returns the entry. Killing a key again makes another entry and
-// changes nothing else.
+// changes nothing else. [ErrCanary] is for a canary on watch: nobody signs with it,
+// and [Keyring.RemoveCanary] is how the watch ends.
 func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.LogRecord, err error) {
 	if _, ok := k.info(kid); !ok {
 		if err := k.Reload(ctx); err != nil {
@@ -261,6 +276,9 @@ func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.Log
 	info, ok := k.info(kid)
 	if !ok {
 		return record, ErrUnknownKey
+	}
+	if info.Use == UseCanary && info.State == Standby {
+		return record, ErrCanary
 	}
 	at := place{info.Use, info.Algorithm}
 	err = k.again(ctx, func() error {

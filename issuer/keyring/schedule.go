@@ -50,8 +50,17 @@ func (k *Keyring) plan(alg jwk.Algorithm) Plan {
 	return p
 }
 
+// maxGateWait is how long after it is due a rotation waits for verifiers that do not
+// hold the next key. Then it is made without them: one that is broken, or that lies,
+// must not keep a key signing for ever.
+const maxGateWait = 7 * 24 * time.Hour
+
+// tellWaitingEvery is how often the log says that a rotation waits.
+const tellWaitingEvery = 24 * time.Hour
+
 // Scheduled does what is due: it rotates each key that has signed for its time,
-// when the standby has been published for its time and the gate names nobody; it
+// when the standby has been published for its time and the gate names nobody, or has
+// named somebody for a week; it
 // lets a standby sign where no key does, because one was killed while none could be
 // opened; and it makes the standbys that are missing. The issuer calls it each
 // second; it touches the store only when something is due.
@@ -81,10 +90,15 @@ func (k *Keyring) scheduled(ctx context.Context, alg jwk.Algorithm, gate Gate) e
 		opt.Force, opt.vacant = true, true
 	case p.Due.IsZero() || k.now().Before(p.Due):
 		return nil
+	default:
+		opt.overdue = !k.now().Before(p.Due.Add(maxGateWait))
 	}
 	done, err := k.Rotate(ctx, opt)
 	k.tellWaiting(at, err)
 	switch {
+	case err == nil && len(done.Left) > 0:
+		k.cfg.Log.Warn("another key signs, though verifiers that were waited for do not hold it",
+			"alg", alg, "from", done.From, "kid", done.To, "verifiers", done.Left)
 	case err == nil:
 		k.cfg.Log.Info("another key signs", "alg", alg, "from", done.From, "kid", done.To)
 	case errors.Is(err, ErrNotActive), errors.Is(err, ErrConflict), err == ErrNoActive, isWaiting(err):
@@ -101,15 +115,22 @@ func isWaiting(err error) bool {
 	return ok
 }
 
-// tellWaiting says in the log that verifiers hold a rotation up, when that begins.
+// tellWaiting says in the log that verifiers hold a rotation up: when that
+// begins, and once a day while it lasts.
 func (k *Keyring) tellWaiting(at place, err error) {
 	waiting, is := errors.AsType[*WaitingError](err)
+	now := k.now()
 	k.mu.Lock()
-	before := k.told[at]
-	k.told[at] = is
+	tell := is && now.Sub(k.told[at]).Abs() >= tellWaitingEvery
+	switch {
+	case tell:
+		k.told[at] = now
+	case !is:
+		delete(k.told, at)
+	}
 	k.mu.Unlock()
-	if is && !before {
+	if tell {
 		k.cfg.Log.Warn("a rotation waits for verifiers that do not hold the next key; keys rotate --force waits for nobody",
-			"kid", waiting.KeyID, "verifiers", waiting.Verifiers)
+			"kid", waiting.KeyID, "verifiers", waiting.Verifiers, "at_most", maxGateWait)
 	}
 }

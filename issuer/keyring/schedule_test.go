@@ -1,15 +1,18 @@
 package keyring_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
@@ -172,6 +175,35 @@ func TestGate(t *testing.T) {
 	waiting = []string{"orders/a"}
 	if _, err := ring.Rotate(t.Context(), keyring.RotateOptions{Gate: gate, Force: true}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A verifier that never confirms a key holds a rotation up for a week, which the log
+// says each day. Then it is left behind, by name.
+func TestGateIsNotWaitedForForEver(t *testing.T) {
+	now, st, log := newClock(), newStore(t), &bytes.Buffer{}
+	ring := open(t, st, keyring.Config{KEK: newKEK(t), Now: now.Now, Log: slog.New(slog.NewTextHandler(log, nil))})
+	first := signs(t, ring)
+	liar := func(context.Context, string) ([]string, error) { return []string{"liar/1"}, nil }
+	tick(t, now, 30*day, liar, ring)
+	for range 7*24 - 1 {
+		tick(t, now, time.Hour, liar, ring)
+	}
+	if signs(t, ring) != first {
+		t.Error("not waited for")
+	}
+	if told := strings.Count(log.String(), "waits for verifiers"); told != 7 {
+		t.Errorf("said %d times in 7 days", told)
+	}
+	tick(t, now, time.Hour, liar, ring)
+	if signs(t, ring) == first {
+		t.Fatal("after a week the first key still signs")
+	}
+	if !strings.Contains(log.String(), `level=WARN msg="another key signs, though`) || !strings.Contains(log.String(), "liar/1") {
+		t.Error(log)
+	}
+	if rows := audited(t, st, audit.KeyRotate, 1); !strings.Contains(rows[0].Detail, `left="liar/1"`) {
+		t.Error(rows[0].Detail)
 	}
 }
 

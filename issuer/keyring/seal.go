@@ -150,6 +150,7 @@ type candidate struct {
 	sealed string   // as the row of the standby holds it
 	key    *jwk.Key // the private half
 	fresh  *draft   // in place of a standby
+	left   []string // connected verifiers that do not hold it and are waited for no longer
 }
 
 // candidate opens the first standby of a place that can be opened, or the one with
