@@ -32,11 +32,13 @@ const (
 
 // ErrRollback reports a signed set that is older than the one held, or another one
 // under the same version. Somebody on the way answers with what was withdrawn, or the
-// source has lost its memory: the set that is held stays in use.
-var ErrRollback = errors.New("the signed key set is older than the one held")
+// source has lost its memory: the set that is held stays in use. It matches
+// [jwk.ErrUnavailable].
+var ErrRollback error = unavailable("the signed key set is older than the one held")
 
-// ErrSigned reports what is not a key set signed by whom it should be.
-var ErrSigned = errors.New("not a key set signed by its issuer")
+// ErrSigned reports what is not a key set signed by whom it should be. It matches
+// [jwk.ErrUnavailable].
+var ErrSigned error = unavailable("not a key set signed by its issuer")
 
 // A Signed is a key set of an issuer that says so under a signature, so that nobody
 // between source and reader can add a key (OpenID Federation 1.0, Section 5.2.1). Its

@@ -52,6 +52,8 @@ var exported = map[string]error{
 	"jwk.ErrWeakKey":       jwk.ErrWeakKey,
 	"jwks.ErrNoKeys":       jwks.ErrNoKeys,
 	"jwks.ErrWithdrawn":    jwks.ErrWithdrawn,
+	"jwks.ErrRollback":     jwks.ErrRollback,
+	"jwks.ErrSigned":       jwks.ErrSigned,
 	"jws.ErrCritical":      jws.ErrCritical,
 	"jws.ErrDetached":      jws.ErrDetached,
 	"jws.SignaturesError":  &jws.SignaturesError{Errs: []error{nil, jwk.ErrSignature}},
