@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -450,11 +451,13 @@ func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &remote.Server{Notary: notary.NewLocal(secret), Escrow: newEscrow(t), Log: slogDiscard}
 		handler := s.Handler()
-		ask := func(path, media string, body io.Reader) *httptest.ResponseRecorder {
-			r := httptest.NewRequest("POST", path, body)
+		atOnce := make(chan struct{})
+		close(atOnce)
+		ask := func(path, media, body string, until <-chan struct{}) *httptest.ResponseRecorder {
+			r := httptest.NewRequest("POST", path, strings.NewReader(body))
 			r.Header.Set("Content-Type", media)
 			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, r)
+			handler.ServeHTTP(&heldAnswer{w, until}, r)
 			return w
 		}
 		for _, c := range []struct {
@@ -465,32 +468,38 @@ func TestBusy(t *testing.T) {
 			{"/tag", "application/json", `{"kid":"k1","digest":"AAAAAAAAAAAAAAAAAAAAAA"}`, 256},
 		} {
 			var all sync.WaitGroup
-			var slow []*io.PipeWriter
+			end := make(chan struct{})
 			for range c.places {
-				body, w := io.Pipe()
-				slow = append(slow, w)
 				all.Go(func() {
-					if got := ask(c.path, c.media, body); got.Code != http.StatusOK {
+					if got := ask(c.path, c.media, c.body, end); got.Code != http.StatusOK {
 						t.Errorf("%s: %d", c.path, got.Code)
 					}
 				})
 			}
 			synctest.Wait()
-			if got := ask(c.path, c.media, strings.NewReader(c.body)); got.Code != http.StatusServiceUnavailable || got.Header().Get("Retry-After") == "" {
+			if got := ask(c.path, c.media, c.body, atOnce); got.Code != http.StatusServiceUnavailable || got.Header().Get("Retry-After") == "" {
 				t.Errorf("%s, one too many: %d", c.path, got.Code)
 			}
 			if c.path == "/check" {
-				if got := ask("/tag", "application/json", strings.NewReader(`{"kid":"k1","digest":"AAAAAAAAAAAAAAAAAAAAAA"}`)); got.Code != http.StatusOK {
+				if got := ask("/tag", "application/json", `{"kid":"k1","digest":"AAAAAAAAAAAAAAAAAAAAAA"}`, atOnce); got.Code != http.StatusOK {
 					t.Errorf("a tag while reports fill their places: %d", got.Code)
 				}
 			}
-			for _, w := range slow {
-				io.WriteString(w, c.body)
-				w.Close()
-			}
+			close(end)
 			all.Wait()
 		}
 	})
+}
+
+// A heldAnswer is written when until is closed, and its request is worked on so long.
+type heldAnswer struct {
+	http.ResponseWriter
+	until <-chan struct{}
+}
+
+func (h *heldAnswer) Write(p []byte) (int, error) {
+	<-h.until
+	return h.ResponseWriter.Write(p)
 }
 
 // A client is for many goroutines, and no two tags are alike.
@@ -638,5 +647,38 @@ func TestConnectionEndsUnderWay(t *testing.T) {
 	}
 	if requests != 3 {
 		t.Errorf("%d requests", requests)
+	}
+}
+
+// Clients that begin a request and do not end it keep nobody from minting.
+func TestSlowBodiesHoldNoPlaces(t *testing.T) {
+	p := startUnix(t, socket(t), &remote.Server{})
+	for range 256 { // as many as there are places
+		beginTag(t, strings.TrimPrefix(p.url, "unix:"))
+	}
+	c := open(t, remote.Config{URLs: []string{p.url}})
+	if _, err := c.Tag(t.Context(), "k1", notary.Digest{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// beginTag sends the front of a request, and returns when the server waits for the rest.
+func beginTag(t *testing.T, path string) {
+	t.Helper()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	const head = "POST /tag HTTP/1.1\r\nHost: n\r\nContent-Type: application/json\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n"
+	if _, err := io.WriteString(conn, head); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.Contains(line, " 100 ") {
+		t.Fatalf("%q %v", line, err)
+	}
+	if _, err := io.WriteString(conn, "{"); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -116,9 +116,9 @@ func (s *Server) Handler() http.Handler {
 			return h(w, r)
 		}))
 	}
-	handle("POST "+pathTag, limit(maxTags, d.tag))
+	handle("POST "+pathTag, limitJSON(maxTags, maxTagBody, d.tag))
 	handle("POST "+pathCheck, limit(maxChecks, d.check))
-	handle("POST "+pathRelease, limit(maxReleases, d.release))
+	handle("POST "+pathRelease, limitJSON(maxReleases, maxReleaseBody, d.release))
 	handle("GET "+pathWitnessKeys, d.witnessKeys)
 	handle("GET "+pathReleaseKey, d.releaseKey)
 	handle("GET /healthz", func(http.ResponseWriter, *http.Request) error { return nil })
@@ -129,27 +129,47 @@ func (s *Server) Handler() http.Handler {
 // limit bounds how many requests h works on. One that finds no place in time is
 // told to come back.
 func limit(most int, h serve.HandlerFunc) serve.HandlerFunc {
-	places := make(chan struct{}, most)
+	p := make(places, most)
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if !enter(r.Context(), places) {
-			return &serve.Error{Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: retryAfter}
-		}
-		defer func() { <-places }()
-		return h(w, r)
+		return p.run(r.Context(), func() error { return h(w, r) })
 	}
 }
 
+// limitJSON is limit for a JSON body of at most size bytes, which it reads first:
+// a client that is slow to send one holds no place.
+func limitJSON[T any](most int, size int64, h func(http.ResponseWriter, *http.Request, *T) error) serve.HandlerFunc {
+	p := make(places, most)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		var req T
+		if err := serve.ReadJSON(w, r, size, &req); err != nil {
+			return err
+		}
+		return p.run(r.Context(), func() error { return h(w, r, &req) })
+	}
+}
+
+// places are for requests that are worked on.
+type places chan struct{}
+
+func (p places) run(ctx context.Context, work func() error) error {
+	if !p.enter(ctx) {
+		return &serve.Error{Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: retryAfter}
+	}
+	defer func() { <-p }()
+	return work()
+}
+
 // enter takes a place, for which it waits a little.
-func enter(ctx context.Context, places chan<- struct{}) bool {
+func (p places) enter(ctx context.Context) bool {
 	select {
-	case places <- struct{}{}:
+	case p <- struct{}{}:
 		return true
 	default:
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
 	select {
-	case places <- struct{}{}:
+	case p <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false
@@ -169,11 +189,7 @@ func badRequest(what string) error {
 }
 
 // tag makes a jti, and a witness when it was given the whole hash.
-func (d *desk) tag(w http.ResponseWriter, r *http.Request) error {
-	var req tagRequest
-	if err := serve.ReadJSON(w, r, maxTagBody, &req); err != nil {
-		return err
-	}
+func (d *desk) tag(w http.ResponseWriter, r *http.Request, req *tagRequest) error {
 	var answer tagAnswer
 	var err error
 	if digest, ok := req.digest(); ok {
@@ -231,11 +247,7 @@ func (d *desk) check(w http.ResponseWriter, r *http.Request) error {
 // release opens one standby key's outer seal. Each is written down before it goes
 // out, with who asked: it should happen when a key begins to sign and at no other
 // time.
-func (d *desk) release(w http.ResponseWriter, r *http.Request) error {
-	var req releaseMessage
-	if err := serve.ReadJSON(w, r, maxReleaseBody, &req); err != nil {
-		return err
-	}
+func (d *desk) release(w http.ResponseWriter, r *http.Request, req *releaseMessage) error {
 	inner, err := d.escrow.Release(r.Context(), req.KeyID, req.Sealed)
 	if err != nil {
 		d.counts.notReleased.Add(1)
