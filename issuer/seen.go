@@ -80,9 +80,16 @@ func (i *Issuer) report(w http.ResponseWriter, r *http.Request, want string, lim
 		}
 	}
 	if err != nil {
-		return "", nil, badRequest("the body ended early")
+		return "", nil, errCutOff
 	}
 	return reporter, body, nil
+}
+
+// errCutOff says of a body that did not arrive, by the time limit of the server or
+// with a lost connection, that it may be sent again (RFC 9110, Section 15.5.9). A 400
+// would have the verifier give up what was in it.
+var errCutOff = &serve.Error{
+	Status: http.StatusRequestTimeout, Code: oauth.InvalidRequest, Description: "the body ended early",
 }
 
 var errNotAudited = &serve.Error{

@@ -1,6 +1,9 @@
 package issuer_test
 
 import (
+	"bufio"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -144,6 +147,39 @@ func TestSeenIsStrict(t *testing.T) {
 	if a := n.post(t, evidence, "application/jwt", "junk"); a.status != 429 || a.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
+}
+
+// What was cut off on its way may be sent again: the verifier gives up what it is
+// told a 400 for.
+func TestSeenCutOff(t *testing.T) {
+	n := newNode(t)
+	for path, contentType := range map[string]string{
+		"/revocation/seen": notary.ReportType, "/revocation/seen/evidence": "application/jwt",
+	} {
+		if status := n.cutOff(t, path, contentType); status != http.StatusRequestTimeout {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
+
+// cutOff sends the front of a body and returns the status of the answer.
+func (n *node) cutOff(t *testing.T, path, contentType string) int {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: 100\r\n\r\n\x01", path, contentType)
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
 }
 
 func TestSeenIsOff(t *testing.T) {

@@ -203,6 +203,7 @@ func TestThreat87JunkIsNotReported(t *testing.T) {
 func TestReportsSurviveAnOutage(t *testing.T) {
 	for name, door := range map[string]http.HandlerFunc{
 		"503":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"408":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestTimeout) },
 		"429":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
 		"401":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
 		"a broken one": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
@@ -315,6 +316,7 @@ func TestNothingIsCollectedWithoutAnAuditor(t *testing.T) {
 func TestEvidenceIsShownUntilAVerdict(t *testing.T) {
 	for name, door := range map[string]http.HandlerFunc{
 		"503":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"408":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestTimeout) },
 		"429":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
 		"garbage": answerJSON(`{"verdict":"fine"}`),
 		"unknown": answerJSON(`{"verdict":"unknown"}`),
