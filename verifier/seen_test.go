@@ -32,7 +32,7 @@ func TestThreat84Sampling(t *testing.T) {
 		bound1          = 10.83  // 1 degree
 	)
 	for _, share := range []float64{0.01, 0.1, 0.5} {
-		for seed := range 5 {
+		for seed := range max(5/slowness, 1) {
 			sampler := verifier.Sampler(fmt.Appendf(nil, "secret %d", seed), share)
 			other := verifier.Sampler(fmt.Appendf(nil, "secret %d of another process", seed), share)
 			groups := map[string]func(i int) int{
@@ -136,7 +136,7 @@ func seenID(n uint64) [16]byte {
 }
 
 func TestSeenSetKeepsWithinItsCap(t *testing.T) {
-	const tokens = 1_000_000
+	const tokens = 1_000_000 / slowness
 	for _, limit := range []int{verifier.MinSeenBytes, 1 << 20, verifier.DefaultSeenBytes} {
 		s := verifier.NewSeenSet(limit)
 		for i := range uint64(tokens) {
