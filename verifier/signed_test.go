@@ -417,7 +417,7 @@ func TestThreat97HostileSignedSet(t *testing.T) {
 			signing(o)
 			v := o.ready(t, nil)
 			o.door("/jwks.jwt", h)
-			pass(max(30*time.Minute/slowness, 6*time.Minute))
+			pass(max(30*time.Minute/slowness, jwks.DefaultMaxAge+time.Minute))
 			if err := verify(t, v, o.token(t, nil)); err != nil {
 				t.Errorf("%s: the old keys are gone: %v", name, err)
 			}
