@@ -39,7 +39,7 @@ const standbys = 2
 
 // Bounds on what verifiers are given: a key set of more than 128 keys is refused.
 const (
-	maxPublished = 96 // standby, active and retiring keys of all algorithms
+	maxPublished = 112 // standby, active and retiring keys of all algorithms
 	maxCanaries  = 64
 )
 
