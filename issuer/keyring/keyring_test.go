@@ -394,7 +394,7 @@ func TestSetsStayShort(t *testing.T) {
 	}
 	until("rotate", func() error { _, err := ring.Rotate(t.Context(), keyring.RotateOptions{Force: true}); return err })
 	until("canary", func() error { _, err := ring.AddCanary(t.Context(), "", "test"); return err })
-	if n, c := ring.Public().Len(), ring.Canaries().Len(); n > 100 || c > 64 {
+	if n, c := ring.Public().Len(), ring.Canaries().Len(); n > 116 || c > 64 {
 		t.Errorf("%d published keys, %d canaries", n, c)
 	}
 	if _, err := ring.AddDrill(t.Context(), keyring.DrillOptions{Audience: "x"}); !errors.Is(err, keyring.ErrTooMany) {
