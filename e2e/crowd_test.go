@@ -165,10 +165,11 @@ func (h *honest) send(guard *guardUnderTest) (status int, ok bool) {
 // restarts. It has a token meanwhile.
 const renewPatience = 20 * time.Second
 
-// renewToken asks for new tokens until it has them, as long as nobody says no.
+// renewToken asks for new tokens until it has them, as long as nobody says no. Who
+// has begun to renew ends it, even when the crowd goes home meanwhile.
 func (h *honest) renewToken() bool {
 	deadline := time.Now().Add(renewPatience)
-	for time.Now().Before(deadline) && !h.stopped() {
+	for time.Now().Before(deadline) {
 		status, got, err := h.iss.refresh(h.Refresh)
 		switch {
 		case err == nil && status == http.StatusOK:
@@ -180,7 +181,7 @@ func (h *honest) renewToken() bool {
 			h.problem("the issuer refused to renew session %s: %s", h.Session, got.Error)
 			return false
 		}
-		pause(h.stopping, 50*time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
-	return h.stopped()
+	return false
 }
