@@ -1,11 +1,11 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
@@ -46,12 +46,7 @@ func (i *Issuer) beginDrill(w http.ResponseWriter, r *http.Request) error {
 	if err := serve.ReadJSON(w, r, maxAdminBody, &in); err != nil {
 		return err
 	}
-	if in.Audience == "" {
-		in.Audience = i.cfg.DefaultAudience
-	}
-	if in.Audience == "" {
-		in.Audience = session.DefaultAudience
-	}
+	in.Audience = cmp.Or(in.Audience, i.cfg.DefaultAudience, session.DefaultAudience)
 	if len(in.Audience) > maxAudience || in.Audience == i.cfg.URL {
 		return badRequest("audience must name a service, in at most 256 bytes")
 	}
@@ -149,9 +144,10 @@ func (i *Issuer) signDrill(ctx context.Context, signer *jws.Signer, forged bool)
 
 // randomTag is a jti that the notary did not make.
 func randomTag() string {
-	var b [20]byte // nonce and tag
-	rand.Read(b[:])
-	return wire.Encode(b[:])
+	var r notary.Record
+	rand.Read(r.Nonce[:])
+	rand.Read(r.Tag[:])
+	return r.ID()
 }
 
 // drillJSON is how far a drill has come. Times are the store's.
@@ -179,15 +175,11 @@ func (i *Issuer) drillStatus(w http.ResponseWriter, r *http.Request) error {
 	if _, info, ok := i.keys.Verification(kid); !ok || info.Use != keyring.UseDrill {
 		return keyring.ErrUnknownKey
 	}
-	waiting, err := i.waitingFor(r.Context(), kid)
+	rows, err := i.connected(r.Context(), true)
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
-	rows, err := i.connected(r.Context())
-	if err != nil {
-		return err
-	}
-	out.Waiting, out.Holders = waiting, len(rows)
+	out.Waiting, out.Holders = i.without(rows, kid), len(rows)
 	err = i.st.View(r.Context(), func(tx *store.Tx) error { return i.drillIncident(tx, &out, rows) })
 	if err != nil {
 		return err
@@ -218,16 +210,6 @@ func (i *Issuer) drillIncident(tx *store.Tx, out *drillJSON, rows []holder) (err
 		out.Webhook = "none is configured"
 	}
 	return nil
-}
-
-// connected returns the verifiers that are connected to any node.
-func (i *Issuer) connected(ctx context.Context) ([]holder, error) {
-	if _, err := i.fleet.exchange(ctx, true); err != nil {
-		return nil, unavailable(err)
-	}
-	rows, _ := i.fleet.list()
-	limit := i.cfg.Now().Add(-connectedFor)
-	return slices.DeleteFunc(rows, func(row holder) bool { return row.Heard.Before(limit) }), nil
 }
 
 // reached says which of the verifiers have applied an entry, or nil for none.

@@ -288,21 +288,33 @@ func cover(rows []holder, epoch, seq uint64, began time.Time, first map[string]t
 	return c
 }
 
-// waitingFor names the connected verifiers that do not hold key kid yet, on any
-// node, as credential/instance. It is a gate of package keyring. What a verifier
-// holds is known by the hash that it acknowledges; one whose hash is not that of a
-// set that was published here lately does not count as having it.
-func (i *Issuer) waitingFor(ctx context.Context, kid string) ([]string, error) {
-	if _, err := i.fleet.exchange(ctx, false); err != nil {
+// connected returns the verifiers that are connected to any node. Other nodes are asked
+// to hurry for who waits.
+func (i *Issuer) connected(ctx context.Context, waits bool) ([]holder, error) {
+	if _, err := i.fleet.exchange(ctx, waits); err != nil {
 		return nil, err
 	}
 	rows, _ := i.fleet.list()
-	var waiting []string
 	limit := i.cfg.Now().Add(-connectedFor)
+	return slices.DeleteFunc(rows, func(row holder) bool { return row.Heard.Before(limit) }), nil
+}
+
+// without names those of some verifiers that do not hold key kid, as
+// credential/instance. What a verifier holds is known by the hash that it
+// acknowledges; one whose hash is not that of a set that was published here lately
+// does not count as having it.
+func (i *Issuer) without(rows []holder, kid string) (names []string) {
 	for _, row := range rows {
-		if !row.Heard.Before(limit) && !i.hub.jwks.has(row.Keys, kid) {
-			waiting = append(waiting, row.name())
+		if !i.hub.jwks.has(row.Keys, kid) {
+			names = append(names, row.name())
 		}
 	}
-	return waiting, nil
+	return names
+}
+
+// waitingFor names the connected verifiers that do not hold key kid yet, on any
+// node. It is a gate of package keyring.
+func (i *Issuer) waitingFor(ctx context.Context, kid string) ([]string, error) {
+	rows, err := i.connected(ctx, false)
+	return i.without(rows, kid), err
 }

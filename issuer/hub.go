@@ -160,10 +160,7 @@ func (h *hub) fresh(ctx context.Context) (*view, error) {
 	}
 	r := h.pending
 	h.mu.Unlock()
-	select {
-	case h.wake <- struct{}{}:
-	default:
-	}
+	signal(h.wake)
 	select {
 	case <-r.done:
 		return r.view, r.err

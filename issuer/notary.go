@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/counterfoil/counterfoil/issuer/forgery"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
@@ -16,7 +17,7 @@ const (
 	// notaryProbe is where the store keeps a jti that this issuer's notary made.
 	notaryProbe = "notary_probe"
 	// probeKey is the kid of the probe: one that no key has.
-	probeKey = "counterfoil/notary-probe"
+	probeKey = forgery.ProbeKeyID
 )
 
 // ErrNotary reports a notary whose secret is not the one that makes the tags of

@@ -7,54 +7,25 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/counterfoil/counterfoil/issuer/forgery"
 )
 
-// An incident is what was done about a key that somebody else signs with, as the
-// issuer's administration shows it.
-type incident struct {
-	KeyID         string    `json:"kid"`
-	State         string    `json:"state"`
-	Drill         bool      `json:"drill,omitzero"`
-	TokenID       string    `json:"jti,omitzero"`
-	Level0        string    `json:"level0,omitzero"`
-	Canary        bool      `json:"canary,omitzero"`
-	Reporter      string    `json:"reporter,omitzero"`
-	Tokens        uint64    `json:"tokens"`
-	Entries       uint64    `json:"entries"`
-	Found         time.Time `json:"found"`
-	Seen          time.Time `json:"seen"`
-	Alarmed       time.Time `json:"alarmed,omitzero"`
-	Quarantined   time.Time `json:"quarantined,omitzero"`
-	Switched      time.Time `json:"switched,omitzero"`
-	Drained       time.Time `json:"drained,omitzero"`
-	Killed        time.Time `json:"killed,omitzero"`
-	Closed        time.Time `json:"closed,omitzero"`
-	QuarantineSeq uint64    `json:"quarantine_seq,omitzero"`
-	KillSeq       uint64    `json:"kill_seq,omitzero"`
-	Successor     string    `json:"successor,omitzero"`
-	Held          bool      `json:"held,omitzero"`
-	Automatic     bool      `json:"automatic,omitzero"`
-	WebhookError  string    `json:"webhook_error,omitzero"`
-
-	Forgeries []struct {
-		TokenID string    `json:"jti,omitzero"`
-		Hash    string    `json:"hash"`
-		Seq     uint64    `json:"seq,omitzero"`
-		At      time.Time `json:"at"`
-	} `json:"forgeries,omitempty"`
-}
+// An incident is what was done about a key that somebody else signs with.
+type incident struct{ forgery.Incident }
 
 // status is the state, and what a person should know of it.
 func (i *incident) status() string {
+	state := string(i.State)
 	switch {
 	case i.Held:
-		return i.State + ", waits for you: counterfoil keys kill " + i.KeyID
+		return state + ", waits for you: counterfoil keys kill " + i.KeyID
 	case i.Canary:
-		return i.State + " (canary)"
+		return state + " (canary)"
 	case i.Drill:
-		return i.State + " (drill)"
+		return state + " (drill)"
 	}
-	return i.State
+	return state
 }
 
 func (a *app) incidentCommand() *cobra.Command {

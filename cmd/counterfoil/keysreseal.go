@@ -42,8 +42,8 @@ other, also when this command is interrupted. Run it again if you do not know.
 A FILE that is not there is made, readable by its owner only. Then start each issuer
 with it: --kek FILE. Until then a running one goes on with the keys in its memory,
 and makes and opens no others: it cannot rotate, and its answer to a forgery stops
-after the quarantine. One that was started with
---kek-next FILE before goes on as if nothing had happened.
+after the quarantine. One that was started with --kek-next FILE before goes on as if
+nothing had happened.
 
 Whoever has the old key and a backup of before has the keys in it. If that is why you
 change it: counterfoil keys rotate afterwards, for each algorithm, three times.`,

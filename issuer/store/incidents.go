@@ -128,8 +128,8 @@ func (tx *Tx) OpenIncidents() ([]Incident, error) {
 }
 
 // KeysKilledSince returns how many keys that have signed the issuer has given up by
-// itself since a time, exercises left out. Call it after [Tx.Revoke], which locks what two nodes
-// that give up keys at once would both have to pass.
+// itself since a time, exercises left out. Call it after [Tx.Revoke], which locks what
+// two nodes that give up keys at once would both have to pass.
 func (tx *Tx) KeysKilledSince(since time.Time) (uint64, error) {
 	var n uint64
 	err := tx.row(`SELECT count(*) FROM incidents i WHERE automatic = 1 AND drill = 0 AND killed > $1
