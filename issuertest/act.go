@@ -74,7 +74,10 @@ func (i *Issuer) claims(t testing.TB, claims Claims) []byte {
 	}
 	all := Claims{
 		"iss": i.URL, "sub": "user-1", "aud": Audience, "client_id": "test", "scope": "read write",
-		"sid": "session-1", "iat": now.Unix(), "exp": now.Add(15 * time.Minute).Unix(), "rsq": i.head(t),
+		"sid": "session-1", "iat": now.Unix(), "exp": now.Add(15 * time.Minute).Unix(),
+	}
+	if _, given := claims["rsq"]; !given {
+		all["rsq"] = i.head(t)
 	}
 	maps.Copy(all, claims)
 	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
