@@ -192,32 +192,6 @@ func (k *Key) Open(enc Encryption, dst, sealed, aad []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// mayEncrypt looks at "key_ops". What the public half of a key for agreement has
-// there was never settled: it is usually empty.
-func (k *Key) mayEncrypt() bool {
-	switch k.info.family {
-	case familyECDH, familyHPKE:
-		return true
-	case familyPBES2:
-		return k.ops.allow(opWrap, opEncrypt, opDeriveKey, opDeriveBits)
-	case familyDirect:
-		return k.ops.allow(opEncrypt)
-	default:
-		return k.ops.allow(opWrap, opEncrypt)
-	}
-}
-
-func (k *Key) mayDecrypt() bool {
-	switch k.info.family {
-	case familyECDH:
-		return k.ops.allow(opDeriveKey, opDeriveBits)
-	case familyPBES2, familyHPKE:
-		return k.ops.allow(opUnwrap, opDecrypt, opDeriveKey, opDeriveBits)
-	default:
-		return k.ops.allow(opUnwrap, opDecrypt)
-	}
-}
-
 // An encryptOnly is the part of a material that makes no signatures.
 type encryptOnly struct{}
 

@@ -187,7 +187,7 @@ func (k *Key) Thumbprint() string {
 // r and s, each as long as the curve's order. The error is [ErrNotPrivate] or
 // [ErrUse] unless the system is out of order.
 func (k *Key) Sign(input []byte) ([]byte, error) {
-	if k.info.wraps || !k.ops.allow(opSign) {
+	if !k.maySign() {
 		return nil, ErrUse
 	}
 	return k.held().sign(input)
@@ -197,7 +197,7 @@ func (k *Key) Sign(input []byte) ([]byte, error) {
 // wrong with sig, the error is [ErrSignature]; a key that is not for verifying
 // answers [ErrUse].
 func (k *Key) Verify(input, sig []byte) error {
-	if k.info.wraps || !k.ops.allow(opVerify) {
+	if !k.mayVerify() {
 		return ErrUse
 	}
 	if !k.held().verify(input, sig) {

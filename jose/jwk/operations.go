@@ -110,6 +110,37 @@ func (ops operations) public(info algorithmInfo) operations {
 	return public
 }
 
+// maySign reports whether both algorithm and "key_ops" of a key let it sign.
+func (k *Key) maySign() bool { return !k.info.wraps && k.ops.allow(opSign) }
+
+func (k *Key) mayVerify() bool { return !k.info.wraps && k.ops.allow(opVerify) }
+
+// mayEncrypt looks at "key_ops". What the public half of a key for agreement has
+// there was never settled: it is usually empty.
+func (k *Key) mayEncrypt() bool {
+	switch k.info.family {
+	case familyECDH, familyHPKE:
+		return true
+	case familyPBES2:
+		return k.ops.allow(opWrap, opEncrypt, opDeriveKey, opDeriveBits)
+	case familyDirect:
+		return k.ops.allow(opEncrypt)
+	default:
+		return k.ops.allow(opWrap, opEncrypt)
+	}
+}
+
+func (k *Key) mayDecrypt() bool {
+	switch k.info.family {
+	case familyECDH:
+		return k.ops.allow(opDeriveKey, opDeriveBits)
+	case familyPBES2, familyHPKE:
+		return k.ops.allow(opUnwrap, opDecrypt, opDeriveKey, opDeriveBits)
+	default:
+		return k.ops.allow(opUnwrap, opDecrypt)
+	}
+}
+
 // useOf returns the "use" (RFC 7517, Section 4.2) of an algorithm's keys.
 func useOf(info algorithmInfo) string {
 	if info.wraps {

@@ -145,7 +145,7 @@ var errASN1 = errors.New("jwk: the signer's answer is not an ECDSA signature in 
 // What an outside signer answers is verified before it is returned, which costs
 // about as much as verifying a token.
 func (k *Key) SignContext(ctx context.Context, input []byte) ([]byte, error) {
-	if k.info.wraps || !k.ops.allow(opSign) {
+	if !k.maySign() {
 		return nil, ErrUse
 	}
 	if far, ok := k.held().(*opaqueKey); ok {

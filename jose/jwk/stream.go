@@ -73,7 +73,7 @@ func (s *Stream) Sign(ctx context.Context) ([]byte, error) {
 	if s.hash == nil {
 		return s.key.SignContext(ctx, s.whole)
 	}
-	if s.key.info.wraps || !s.key.ops.allow(opSign) {
+	if !s.key.maySign() {
 		return nil, ErrUse
 	}
 	return s.signDigest(ctx, s.hash.Sum(nil))
@@ -100,7 +100,7 @@ func (s *Stream) Verify(sig []byte) error {
 	if s.hash == nil {
 		return s.key.Verify(s.whole, sig)
 	}
-	if s.key.info.wraps || !s.key.ops.allow(opVerify) {
+	if !s.key.mayVerify() {
 		return ErrUse
 	}
 	if !s.key.verifier().(hasher).verifyDigest(s.hash.Sum(nil), sig) {
