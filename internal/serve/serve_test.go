@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
@@ -116,18 +117,20 @@ func TestErrorAfterTheFirstByteIsOnlyLogged(t *testing.T) {
 
 func TestReadJSON(t *testing.T) {
 	tests := []struct {
-		name, media, body string
-		status            int
+		name, media string
+		body        io.Reader
+		status      int
 	}{
-		{"object", "application/json", `{"name":"a","more":1}`, 200},
-		{"parameters of the type", "application/json; charset=utf-8", `{"name":"a"}`, 200},
-		{"form", "application/x-www-form-urlencoded", `name=a`, 415},
-		{"no type", "", `{"name":"a"}`, 415},
-		{"too large", "application/json", `{"name":"` + strings.Repeat("a", 100) + `"}`, 413},
-		{"duplicate", "application/json", `{"name":"a","name":"b"}`, 400},
-		{"two values", "application/json", `{"name":"a"}{}`, 400},
-		{"not JSON", "application/json", `hunter2`, 400},
-		{"nothing", "application/json", ``, 400},
+		{"object", "application/json", strings.NewReader(`{"name":"a","more":1}`), 200},
+		{"parameters of the type", "application/json; charset=utf-8", strings.NewReader(`{"name":"a"}`), 200},
+		{"form", "application/x-www-form-urlencoded", strings.NewReader(`name=a`), 415},
+		{"no type", "", strings.NewReader(`{"name":"a"}`), 415},
+		{"too large", "application/json", strings.NewReader(`{"name":"` + strings.Repeat("a", 100) + `"}`), 413},
+		{"duplicate", "application/json", strings.NewReader(`{"name":"a","name":"b"}`), 400},
+		{"two values", "application/json", strings.NewReader(`{"name":"a"}{}`), 400},
+		{"not JSON", "application/json", strings.NewReader(`hunter2`), 400},
+		{"nothing", "application/json", strings.NewReader(``), 400},
+		{"cut off", "application/json", io.MultiReader(strings.NewReader(`{"name":"hunter2"`), iotest.ErrReader(io.ErrUnexpectedEOF)), 408},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -141,7 +144,7 @@ func TestReadJSON(t *testing.T) {
 				}
 				return serve.WriteJSON(w, 200, v)
 			})
-			req := httptest.NewRequest("POST", "/x", strings.NewReader(tt.body))
+			req := httptest.NewRequest("POST", "/x", tt.body)
 			req.Header.Set("Content-Type", tt.media)
 			rec := httptest.NewRecorder()
 			h.ServeHTTP(rec, req)

@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/memnet"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/notary/remote"
@@ -650,30 +651,43 @@ func TestConnectionEndsUnderWay(t *testing.T) {
 	}
 }
 
-// Clients that begin a request and do not end it keep nobody from minting.
+// Clients that begin a request and do not end it keep nobody from minting or from
+// having reports checked.
 func TestSlowBodiesHoldNoPlaces(t *testing.T) {
 	p := startUnix(t, socket(t), &remote.Server{})
-	for range 256 { // as many as there are places
-		beginTag(t, strings.TrimPrefix(p.url, "unix:"))
+	for _, c := range []struct {
+		path, media string
+		places      int
+	}{
+		{"/tag", "application/json", 256},
+		{"/check", notary.ReportType, 16},
+		{"/release", "application/json", 4},
+	} {
+		for range c.places {
+			begin(t, strings.TrimPrefix(p.url, "unix:"), c.path, c.media)
+		}
 	}
 	c := open(t, remote.Config{URLs: []string{p.url}})
 	if _, err := c.Tag(t.Context(), "k1", notary.Digest{}); err != nil {
-		t.Error(err)
+		t.Errorf("tag: %v", err)
+	}
+	if _, err := c.Check(t.Context(), []notary.Record{{KeyID: "k1"}}); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	if _, err := c.Release(t.Context(), "k1", "a.b.c"); !errors.Is(err, notary.ErrEscrow) {
+		t.Errorf("release: %v", err)
 	}
 }
 
-// beginTag sends the front of a request, and returns when the server waits for the rest.
-func beginTag(t *testing.T, path string) {
+// begin sends the front of a request, and returns when the server waits for the rest.
+func begin(t *testing.T, socket, path, media string) {
 	t.Helper()
-	conn, err := net.Dial("unix", path)
+	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	const head = "POST /tag HTTP/1.1\r\nHost: n\r\nContent-Type: application/json\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n"
-	if _, err := io.WriteString(conn, head); err != nil {
-		t.Fatal(err)
-	}
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: n\r\nContent-Type: %s\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n", path, media)
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil || !strings.Contains(line, " 100 ") {
 		t.Fatalf("%q %v", line, err)
@@ -681,4 +695,56 @@ func beginTag(t *testing.T, path string) {
 	if _, err := io.WriteString(conn, "{"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Large bodies have places too, and a body that does not come leaves its own in the
+// time in which a client waits for its answer.
+func TestSlowBodiesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &remote.Server{Notary: notary.NewLocal(secret), Escrow: newEscrow(t), Log: slogDiscard}
+		ln := memnet.Listen()
+		server := &http.Server{Handler: s.Handler()}
+		go server.Serve(ln)
+		defer server.Close()
+		client := ln.Client()
+		defer client.CloseIdleConnections()
+		post := func(body io.Reader) int {
+			req, err := http.NewRequest("POST", "http://notary/check", body)
+			if err != nil {
+				t.Error(err)
+				return 0
+			}
+			req.Header.Set("Content-Type", notary.ReportType)
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Error(err)
+				return 0
+			}
+			resp.Body.Close()
+			return resp.StatusCode
+		}
+		const empty = "\x01\x00" // a report
+		var slow sync.WaitGroup
+		for range 64 {
+			body, end := io.Pipe()
+			defer end.Close()
+			slow.Go(func() {
+				if status := post(body); status != http.StatusRequestTimeout {
+					t.Errorf("a body that does not come: %d", status)
+				}
+			})
+		}
+		synctest.Wait()
+		if status := post(strings.NewReader(empty)); status != http.StatusServiceUnavailable {
+			t.Errorf("one report too many at once: %d", status)
+		}
+		began := time.Now()
+		slow.Wait()
+		if took := time.Since(began); took > remote.DefaultTimeout {
+			t.Errorf("slow bodies were waited for %v", took)
+		}
+		if status := post(strings.NewReader(empty)); status != http.StatusOK {
+			t.Errorf("afterwards: %d", status)
+		}
+	})
 }

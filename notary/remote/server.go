@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -17,11 +15,17 @@ import (
 )
 
 // How many requests are worked on at once. Checks have places of their own, so
-// that no flood of reports keeps tokens from being minted.
+// that no flood of reports keeps tokens from being minted. A body is read before its
+// request takes such a place; those of reports, which are large, in places for that.
 const (
 	maxTags     = 256
-	maxChecks   = 16 // of at most notary.MaxReport bytes each
+	maxChecks   = 16
 	maxReleases = 4
+	maxReports  = 64 // of at most notary.MaxReport bytes each
+
+	// bodyTimeout is how long a body may take to arrive: nobody waits longer for
+	// the answer.
+	bodyTimeout = DefaultTimeout
 
 	maxWait    = 500 * time.Millisecond // for a place
 	retryAfter = time.Second
@@ -116,9 +120,9 @@ func (s *Server) Handler() http.Handler {
 			return h(w, r)
 		}))
 	}
-	handle("POST "+pathTag, limitJSON(maxTags, maxTagBody, d.tag))
-	handle("POST "+pathCheck, limit(maxChecks, d.check))
-	handle("POST "+pathRelease, limitJSON(maxReleases, maxReleaseBody, d.release))
+	handle("POST "+pathTag, limit(maxTags, readJSON[tagRequest](maxTagBody), d.tag))
+	handle("POST "+pathCheck, holding(maxReports, limit(maxChecks, readReport, d.check)))
+	handle("POST "+pathRelease, limit(maxReleases, readJSON[releaseMessage](maxReleaseBody), d.release))
 	handle("GET "+pathWitnessKeys, d.witnessKeys)
 	handle("GET "+pathReleaseKey, d.releaseKey)
 	handle("GET /healthz", func(http.ResponseWriter, *http.Request) error { return nil })
@@ -126,26 +130,47 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// limit bounds how many requests h works on. One that finds no place in time is
-// told to come back.
-func limit(most int, h serve.HandlerFunc) serve.HandlerFunc {
+// limit reads a request, and then bounds how many of them h works on: a client that
+// is slow to send one holds no place. One that finds no place in time is told to come
+// back.
+func limit[T any](most int, read func(http.ResponseWriter, *http.Request) (T, error), h func(http.ResponseWriter, *http.Request, T) error) serve.HandlerFunc {
+	p := make(places, most)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		// Where a connection knows no deadlines, the server's own time limit holds.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		req, err := read(w, r)
+		if err != nil {
+			return err
+		}
+		return p.run(r.Context(), func() error { return h(w, r, req) })
+	}
+}
+
+// holding bounds how many requests are in memory.
+func holding(most int, h serve.HandlerFunc) serve.HandlerFunc {
 	p := make(places, most)
 	return func(w http.ResponseWriter, r *http.Request) error {
 		return p.run(r.Context(), func() error { return h(w, r) })
 	}
 }
 
-// limitJSON is limit for a JSON body of at most size bytes, which it reads first:
-// a client that is slow to send one holds no place.
-func limitJSON[T any](most int, size int64, h func(http.ResponseWriter, *http.Request, *T) error) serve.HandlerFunc {
-	p := make(places, most)
-	return func(w http.ResponseWriter, r *http.Request) error {
-		var req T
-		if err := serve.ReadJSON(w, r, size, &req); err != nil {
-			return err
-		}
-		return p.run(r.Context(), func() error { return h(w, r, &req) })
+func readJSON[T any](size int64) func(http.ResponseWriter, *http.Request) (*T, error) {
+	return func(w http.ResponseWriter, r *http.Request) (*T, error) {
+		req := new(T)
+		return req, serve.ReadJSON(w, r, size, req)
 	}
+}
+
+func readReport(w http.ResponseWriter, r *http.Request) ([]notary.Record, error) {
+	body, err := serve.ReadBody(w, r, notary.ReportType, notary.MaxReport)
+	if err != nil {
+		return nil, err
+	}
+	records, err := notary.ParseReport(body)
+	if err != nil {
+		return nil, badRequest(err.Error())
+	}
+	return records, nil
 }
 
 // places are for requests that are worked on.
@@ -213,18 +238,7 @@ func (d *desk) tag(w http.ResponseWriter, r *http.Request, req *tagRequest) erro
 }
 
 // check answers a report of seen tokens.
-func (d *desk) check(w http.ResponseWriter, r *http.Request) error {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != notary.ReportType {
-		return &serve.Error{Status: http.StatusUnsupportedMediaType, Code: "invalid_request", Description: "the body must be " + notary.ReportType}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, notary.MaxReport))
-	if err != nil {
-		return badRequest("the body is too large or ended early")
-	}
-	records, err := notary.ParseReport(body)
-	if err != nil {
-		return badRequest(err.Error())
-	}
+func (d *desk) check(w http.ResponseWriter, r *http.Request, records []notary.Record) error {
 	right, err := d.notary.Check(r.Context(), records)
 	if err != nil {
 		return err
