@@ -141,14 +141,8 @@ func (h *params) find(keys jwk.Source) (*jwk.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A Source answers for this as well, but not every Source is ours.
-	if key == nil {
-		return nil, jwk.ErrUnknownKey
-	}
-	if !key.Accepts(string(h.Algorithm)) {
-		return nil, jwk.ErrAlgorithm
-	}
-	return key, nil
+	// Not every Source is ours: one may return no key, or one for another algorithm.
+	return key.Find("", string(h.Algorithm))
 }
 
 // open decrypts b for r, whose header has passed check.

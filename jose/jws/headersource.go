@@ -20,14 +20,8 @@ func findKey(keys jwk.Source, h *Header) (*jwk.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A Source answers for this as well, but not every Source is ours.
-	if key == nil {
-		return nil, jwk.ErrUnknownKey
-	}
-	if !key.Accepts(string(h.Algorithm)) {
-		return nil, jwk.ErrAlgorithm
-	}
-	return key, nil
+	// Not every Source is ours: one may return no key, or one for another algorithm.
+	return key.Find("", string(h.Algorithm))
 }
 
 func askFor(keys jwk.Source, h *Header) (*jwk.Key, error) {
