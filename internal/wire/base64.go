@@ -74,8 +74,8 @@ func encode(dst, src []byte) {
 	}
 }
 
-// DecodedLen returns how many bytes n characters are.
-func DecodedLen(n int) int { return n/4*3 + n%4*6/8 }
+// decodedLen returns how many bytes n characters are.
+func decodedLen(n int) int { return n/4*3 + n%4*6/8 }
 
 // Decode reads unpadded base64url and nothing else: no padding, no white space,
 // no line ends, no standard alphabet, no stray trailing bits, which would give
@@ -92,7 +92,7 @@ func AppendDecode[S ~string | ~[]byte](dst []byte, s S) ([]byte, error) {
 		return nil, ErrBase64
 	}
 	start := len(dst)
-	dst = grow(dst, DecodedLen(len(s)))
+	dst = grow(dst, decodedLen(len(s)))
 	if !decode(dst[start:], []byte(s)) { // which copies nothing: decode only reads
 		return nil, ErrBase64
 	}
