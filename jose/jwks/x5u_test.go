@@ -50,23 +50,6 @@ func certify(t testing.TB, a *josetest.Authority, key *jwk.Key) (chain []*x509.C
 	return chain, string(certified.MarshalCertificatesPEM())
 }
 
-// with signs a token with header parameters in pairs of name and value.
-func with(t testing.TB, key *jwk.Key, pairs ...any) string {
-	t.Helper()
-	var h jws.Header
-	for i := 0; i < len(pairs); i += 2 {
-		var err error
-		if h, err = h.With(pairs[i].(string), pairs[i+1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	token, err := jws.Sign(key, h, []byte("payload"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
-
 func hashes(cert *x509.Certificate) (x5t, x5tS256 string) {
 	short, long := sha1.Sum(cert.Raw), sha256.Sum256(cert.Raw)
 	return wire.Encode(short[:]), wire.Encode(long[:])
@@ -112,9 +95,9 @@ func TestDirectoryX5U(t *testing.T) {
 	url := srv.URL + "/chain.pem"
 	x5t, x5tS256 := hashes(chain[0])
 	for name, token := range map[string]string{
-		"alone":           with(t, key, "x5u", url),
-		"with its hashes": with(t, key, "x5u", url, "x5t", x5t, "x5t#S256", x5tS256),
-		"with its x5c":    with(t, key, "x5u", url, "x5c", [][]byte{chain[0].Raw, chain[1].Raw}),
+		"alone":           josetest.SignWith(t, key, "x5u", url),
+		"with its hashes": josetest.SignWith(t, key, "x5u", url, "x5t", x5t, "x5t#S256", x5tS256),
+		"with its x5c":    josetest.SignWith(t, key, "x5u", url, "x5c", [][]byte{chain[0].Raw, chain[1].Raw}),
 	} {
 		m, err := jws.Verify(d, token)
 		if err != nil {
@@ -193,22 +176,22 @@ func TestThreat29X5UOnlyFromTheList(t *testing.T) {
 		settle(t, d.Remote(u))
 	}
 	before := hits.Load() - int64(d.Remote(moved).Status().Fetches)
-	if _, err := jws.Verify(d, with(t, key, "x5u", url)); err != nil {
+	if _, err := jws.Verify(d, josetest.SignWith(t, key, "x5u", url)); err != nil {
 		t.Fatal(err)
 	}
 	for _, x5u := range []any{
 		evil.URL, jku, url + "?", url + "#", url + "/", strings.ToUpper(url), srv.URL + "/./chain.pem", strings.Replace(url, "127.0.0.1", "localhost", 1),
 		"http://169.254.169.254/", "file:///etc/passwd", " " + url, "", nil, 1, true, []string{url}, map[string]string{"url": url},
 	} {
-		if m, err := jws.Verify(d, with(t, key, "x5u", x5u)); m != nil || !errors.Is(err, jwk.ErrUnknownKey) {
+		if m, err := jws.Verify(d, josetest.SignWith(t, key, "x5u", x5u)); m != nil || !errors.Is(err, jwk.ErrUnknownKey) {
 			t.Errorf("%v: %v", x5u, err)
 		}
 	}
-	refuse(t, "as jku", d, with(t, key, "jku", url), jwk.ErrUnknownKey)
+	refuse(t, "as jku", d, josetest.SignWith(t, key, "jku", url), jwk.ErrUnknownKey)
 	for _, other := range []any{jku, url, evil.URL, "", nil} {
-		refuse(t, "beside a jku", d, with(t, key, "x5u", url, "jku", other), jwk.ErrUnknownKey)
+		refuse(t, "beside a jku", d, josetest.SignWith(t, key, "x5u", url, "jku", other), jwk.ErrUnknownKey)
 	}
-	refuse(t, "redirected", d, with(t, key, "x5u", moved), jwks.ErrNoKeys)
+	refuse(t, "redirected", d, josetest.SignWith(t, key, "x5u", moved), jwks.ErrNoKeys)
 	// The source of moved is tried again, on its own account.
 	if got := hits.Load() - int64(d.Remote(moved).Status().Fetches); got > before || elsewhere.Load() != 0 {
 		t.Errorf("%d requests more, and %d elsewhere", got-before, elsewhere.Load())
@@ -224,14 +207,14 @@ func TestX5UMustBeWhatTheHeaderSays(t *testing.T) {
 	d := openChain(t, srv, jwks.Config{Certificates: trusting(a)})
 	url := srv.URL + "/chain.pem"
 	x5t, x5tS256 := hashes(others[0])
-	refuse(t, "another x5t", d, with(t, key, "x5u", url, "x5t", x5t), jwk.ErrCertificate)
-	refuse(t, "another x5t#S256", d, with(t, key, "x5u", url, "x5t#S256", x5tS256), jwk.ErrCertificate)
-	refuse(t, "another x5c", d, with(t, other, "x5u", url, "x5c", [][]byte{others[0].Raw, others[1].Raw}), jwk.ErrCertificate)
-	refuse(t, "broken x5c", d, with(t, key, "x5u", url, "x5c", "AA"), jwk.ErrMalformed)
-	refuse(t, "null x5t", d, with(t, key, "x5u", url, "x5t", nil), jws.ErrMalformed)
-	refuse(t, "another key", d, with(t, other, "x5u", url), jwk.ErrSignature)
-	refuse(t, "another algorithm", d, with(t, josetest.Key(t, jwk.ES384, "k"), "x5u", url), jwk.ErrAlgorithm)
-	refuse(t, "another type", d, with(t, josetest.Key(t, jwk.PS256, "k"), "x5u", url), jwk.ErrAlgorithm)
+	refuse(t, "another x5t", d, josetest.SignWith(t, key, "x5u", url, "x5t", x5t), jwk.ErrCertificate)
+	refuse(t, "another x5t#S256", d, josetest.SignWith(t, key, "x5u", url, "x5t#S256", x5tS256), jwk.ErrCertificate)
+	refuse(t, "another x5c", d, josetest.SignWith(t, other, "x5u", url, "x5c", [][]byte{others[0].Raw, others[1].Raw}), jwk.ErrCertificate)
+	refuse(t, "broken x5c", d, josetest.SignWith(t, key, "x5u", url, "x5c", "AA"), jwk.ErrMalformed)
+	refuse(t, "null x5t", d, josetest.SignWith(t, key, "x5u", url, "x5t", nil), jws.ErrMalformed)
+	refuse(t, "another key", d, josetest.SignWith(t, other, "x5u", url), jwk.ErrSignature)
+	refuse(t, "another algorithm", d, josetest.SignWith(t, josetest.Key(t, jwk.ES384, "k"), "x5u", url), jwk.ErrAlgorithm)
+	refuse(t, "another type", d, josetest.SignWith(t, josetest.Key(t, jwk.PS256, "k"), "x5u", url), jwk.ErrAlgorithm)
 }
 
 // What is no chain that is trusted is not taken, and shows.
@@ -251,7 +234,7 @@ func TestThreat30X5UChainOfAnotherAuthority(t *testing.T) {
 	} {
 		srv := httptest.NewServer(serve(body))
 		d := openChain(t, srv, jwks.Config{Certificates: trusting(a)})
-		refuse(t, name, d, with(t, key, "x5u", srv.URL+"/chain.pem"), jwks.ErrNoKeys)
+		refuse(t, name, d, josetest.SignWith(t, key, "x5u", srv.URL+"/chain.pem"), jwks.ErrNoKeys)
 		if s := d.Status()[0]; s.LastError == nil || s.Keys != 0 {
 			t.Errorf("%s: %+v", name, s)
 		}
@@ -283,7 +266,7 @@ func TestX5UChainExpiresInUse(t *testing.T) {
 	cfg := jwks.Config{Certificates: trust, StateFile: filepath.Join(t.TempDir(), "chain")}
 	d := openChain(t, srv, cfg)
 	url := srv.URL + "/chain.pem"
-	token := with(t, key, "x5u", url)
+	token := josetest.SignWith(t, key, "x5u", url)
 	if _, err := jws.Verify(d, token); err != nil {
 		t.Error(err)
 	}
@@ -327,7 +310,7 @@ func TestX5UIsFetchedByAge(t *testing.T) {
 		}
 		defer d.Close()
 		synctest.Wait()
-		token, young := with(t, key, "x5u", urlA), with(t, next, "x5u", urlA)
+		token, young := josetest.SignWith(t, key, "x5u", urlA), josetest.SignWith(t, next, "x5u", urlA)
 		for range 100 {
 			refuse(t, "before its chain", d, young, jwk.ErrSignature)
 		}

@@ -54,23 +54,6 @@ func x5tS256(cert *x509.Certificate) string {
 	return wire.Encode(sum[:])
 }
 
-// with signs a token with header parameters in pairs of name and value.
-func with(t testing.TB, key *jwk.Key, pairs ...any) string {
-	t.Helper()
-	var h jws.Header
-	for i := 0; i < len(pairs); i += 2 {
-		var err error
-		if h, err = h.With(pairs[i].(string), pairs[i+1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	token, err := jws.Sign(key, h, []byte("payload"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
-
 func TestCertificates(t *testing.T) {
 	a := josetest.NewAuthority(t)
 	for _, alg := range certifiable {
@@ -81,10 +64,10 @@ func TestCertificates(t *testing.T) {
 			keys  *jws.Certificates
 			token string
 		}{
-			"x5c":                 {trusting(a, alg), with(t, key, "x5c", x5c(chain...))},
-			"x5c and hashes":      {trusting(a, alg), with(t, key, "x5c", x5c(chain...), "x5t", x5t(chain[0]), "x5t#S256", x5tS256(chain[0]))},
-			"x5t#S256":            {held, with(t, key, "x5t#S256", x5tS256(chain[0]))},
-			"x5t#S256 and others": {held, with(t, key, "x5t#S256", x5tS256(chain[0]), "x5t", x5t(chain[0]), "x5c", x5c(chain...))},
+			"x5c":                 {trusting(a, alg), josetest.SignWith(t, key, "x5c", x5c(chain...))},
+			"x5c and hashes":      {trusting(a, alg), josetest.SignWith(t, key, "x5c", x5c(chain...), "x5t", x5t(chain[0]), "x5t#S256", x5tS256(chain[0]))},
+			"x5t#S256":            {held, josetest.SignWith(t, key, "x5t#S256", x5tS256(chain[0]))},
+			"x5t#S256 and others": {held, josetest.SignWith(t, key, "x5t#S256", x5tS256(chain[0]), "x5t", x5t(chain[0]), "x5c", x5c(chain...))},
 		} {
 			m, err := jws.Verify(c.keys, c.token)
 			if err != nil {
@@ -119,11 +102,11 @@ func TestThreat30CertificateOfAnotherAuthority(t *testing.T) {
 		key := josetest.Key(t, alg, "k")
 		theirs := issue(t, attacker, key)
 		keys := trusting(a, alg)
-		refuseCertificate(t, "another authority", keys, with(t, key, "x5c", x5c(theirs...)), jwk.ErrCertificate)
-		refuseCertificate(t, "between ours and theirs", keys, with(t, key, "x5c", x5c(theirs[0], a.Between)), jwk.ErrCertificate)
-		refuseCertificate(t, "only the leaf", keys, with(t, key, "x5c", x5c(issue(t, a, key)[0])), jwk.ErrCertificate)
+		refuseCertificate(t, "another authority", keys, josetest.SignWith(t, key, "x5c", x5c(theirs...)), jwk.ErrCertificate)
+		refuseCertificate(t, "between ours and theirs", keys, josetest.SignWith(t, key, "x5c", x5c(theirs[0], a.Between)), jwk.ErrCertificate)
+		refuseCertificate(t, "only the leaf", keys, josetest.SignWith(t, key, "x5c", x5c(issue(t, a, key)[0])), jwk.ErrCertificate)
 		// A source that has keys of its own never looks.
-		if m, err := jws.Verify(josetest.Key(t, alg, "other"), with(t, key, "x5c", x5c(theirs...))); m != nil || err == nil {
+		if m, err := jws.Verify(josetest.Key(t, alg, "other"), josetest.SignWith(t, key, "x5c", x5c(theirs...))); m != nil || err == nil {
 			t.Errorf("%s: a key from the header verified", alg)
 		}
 	}
@@ -135,26 +118,26 @@ func TestThreat128CertificateInAHeader(t *testing.T) {
 		key, other := josetest.Key(t, alg, "k"), josetest.Key(t, jwk.ES256, "o")
 		chain, others := issue(t, a, key), issue(t, a, other)
 		keys := trusting(a, alg, jwk.ES256)
-		refuseCertificate(t, "of another key", keys, with(t, key, "x5c", x5c(others...)), map[bool]error{true: jwk.ErrSignature, false: jwk.ErrAlgorithm}[alg == jwk.ES256])
-		refuseCertificate(t, "x5t of another", keys, with(t, key, "x5c", x5c(chain...), "x5t", x5t(others[0])), jwk.ErrCertificate)
-		refuseCertificate(t, "x5t#S256 of another", keys, with(t, key, "x5c", x5c(chain...), "x5t#S256", x5tS256(others[0])), jwk.ErrCertificate)
-		refuseCertificate(t, "out of order", keys, with(t, key, "x5c", x5c(chain[0], others[0], chain[1])), jwk.ErrCertificate)
-		refuseCertificate(t, "twice", keys, with(t, key, "x5c", x5c(chain[0], chain[1], chain[1])), jwk.ErrCertificate)
-		refuseCertificate(t, "hash alone", keys, with(t, key, "x5t#S256", x5tS256(chain[0])), jwk.ErrUnknownKey)
-		refuseCertificate(t, "nothing", keys, with(t, key), jwk.ErrUnknownKey)
-		refuseCertificate(t, "x5u", keys, with(t, key, "x5u", "https://a.example/chain.pem"), jwk.ErrUnknownKey)
+		refuseCertificate(t, "of another key", keys, josetest.SignWith(t, key, "x5c", x5c(others...)), map[bool]error{true: jwk.ErrSignature, false: jwk.ErrAlgorithm}[alg == jwk.ES256])
+		refuseCertificate(t, "x5t of another", keys, josetest.SignWith(t, key, "x5c", x5c(chain...), "x5t", x5t(others[0])), jwk.ErrCertificate)
+		refuseCertificate(t, "x5t#S256 of another", keys, josetest.SignWith(t, key, "x5c", x5c(chain...), "x5t#S256", x5tS256(others[0])), jwk.ErrCertificate)
+		refuseCertificate(t, "out of order", keys, josetest.SignWith(t, key, "x5c", x5c(chain[0], others[0], chain[1])), jwk.ErrCertificate)
+		refuseCertificate(t, "twice", keys, josetest.SignWith(t, key, "x5c", x5c(chain[0], chain[1], chain[1])), jwk.ErrCertificate)
+		refuseCertificate(t, "hash alone", keys, josetest.SignWith(t, key, "x5t#S256", x5tS256(chain[0])), jwk.ErrUnknownKey)
+		refuseCertificate(t, "nothing", keys, josetest.SignWith(t, key), jwk.ErrUnknownKey)
+		refuseCertificate(t, "x5u", keys, josetest.SignWith(t, key, "x5u", "https://a.example/chain.pem"), jwk.ErrUnknownKey)
 		held := &jws.Certificates{Algorithms: []jwk.Algorithm{alg}, Held: chain[:1], Now: func() time.Time { return josetest.Now }}
-		refuseCertificate(t, "not held", held, with(t, key, "x5t#S256", x5tS256(others[0])), jwk.ErrUnknownKey)
-		refuseCertificate(t, "SHA-1 alone", held, with(t, key, "x5t", x5t(chain[0])), jwk.ErrUnknownKey)
-		refuseCertificate(t, "another x5t", held, with(t, key, "x5t#S256", x5tS256(chain[0]), "x5t", x5t(others[0])), jwk.ErrCertificate)
-		refuseCertificate(t, "another x5c", held, with(t, key, "x5t#S256", x5tS256(chain[0]), "x5c", x5c(others...)), jwk.ErrCertificate)
-		refuseCertificate(t, "x5c without roots", held, with(t, key, "x5c", x5c(chain...)), jwk.ErrUnknownKey)
+		refuseCertificate(t, "not held", held, josetest.SignWith(t, key, "x5t#S256", x5tS256(others[0])), jwk.ErrUnknownKey)
+		refuseCertificate(t, "SHA-1 alone", held, josetest.SignWith(t, key, "x5t", x5t(chain[0])), jwk.ErrUnknownKey)
+		refuseCertificate(t, "another x5t", held, josetest.SignWith(t, key, "x5t#S256", x5tS256(chain[0]), "x5t", x5t(others[0])), jwk.ErrCertificate)
+		refuseCertificate(t, "another x5c", held, josetest.SignWith(t, key, "x5t#S256", x5tS256(chain[0]), "x5c", x5c(others...)), jwk.ErrCertificate)
+		refuseCertificate(t, "x5c without roots", held, josetest.SignWith(t, key, "x5c", x5c(chain...)), jwk.ErrUnknownKey)
 		for _, bad := range []any{nil, "", "AA", []string{}, []any{1}, []string{"!"}, 1} {
-			refuseCertificate(t, "broken x5c", keys, with(t, key, "x5c", bad), jwk.ErrMalformed)
+			refuseCertificate(t, "broken x5c", keys, josetest.SignWith(t, key, "x5c", bad), jwk.ErrMalformed)
 		}
 		for _, name := range []string{"x5t", "x5t#S256"} {
 			for _, bad := range []any{nil, "", 1, []string{"x"}} {
-				refuseCertificate(t, "broken "+name, keys, with(t, key, "x5c", x5c(chain...), name, bad), jws.ErrMalformed)
+				refuseCertificate(t, "broken "+name, keys, josetest.SignWith(t, key, "x5c", x5c(chain...), name, bad), jws.ErrMalformed)
 			}
 		}
 	}
@@ -168,9 +151,9 @@ func TestCertificatesOutOfTime(t *testing.T) {
 		now := func() time.Time { return josetest.Now.Add(late) }
 		keys := trusting(a, jwk.ES256)
 		keys.Now = now
-		refuseCertificate(t, "x5c", keys, with(t, key, "x5c", x5c(chain...)), jwk.ErrCertificate)
+		refuseCertificate(t, "x5c", keys, josetest.SignWith(t, key, "x5c", x5c(chain...)), jwk.ErrCertificate)
 		held := &jws.Certificates{Algorithms: []jwk.Algorithm{jwk.ES256}, Held: chain[:1], Now: now}
-		refuseCertificate(t, "held", held, with(t, key, "x5t#S256", x5tS256(chain[0])), jwk.ErrCertificate)
+		refuseCertificate(t, "held", held, josetest.SignWith(t, key, "x5t#S256", x5tS256(chain[0])), jwk.ErrCertificate)
 	}
 }
 
@@ -179,27 +162,27 @@ func TestThreat35CertificateForAnotherUse(t *testing.T) {
 	key := josetest.Key(t, jwk.ES256, "k")
 	for _, usage := range []x509.KeyUsage{x509.KeyUsageKeyAgreement, x509.KeyUsageCertSign} {
 		chain := issue(t, a, key, func(c *x509.Certificate) { c.KeyUsage = usage })
-		refuseCertificate(t, "x5c", trusting(a, jwk.ES256), with(t, key, "x5c", x5c(chain...)), jwk.ErrCertificate)
+		refuseCertificate(t, "x5c", trusting(a, jwk.ES256), josetest.SignWith(t, key, "x5c", x5c(chain...)), jwk.ErrCertificate)
 		held := &jws.Certificates{Algorithms: []jwk.Algorithm{jwk.ES256}, Held: chain[:1], Now: func() time.Time { return josetest.Now }}
-		refuseCertificate(t, "held", held, with(t, key, "x5t#S256", x5tS256(chain[0])), jwk.ErrCertificate)
+		refuseCertificate(t, "held", held, josetest.SignWith(t, key, "x5t#S256", x5tS256(chain[0])), jwk.ErrCertificate)
 	}
 	keys := trusting(a, jwk.ES256)
 	keys.ExtKeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
 	server := issue(t, a, key, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
-	refuseCertificate(t, "of a server", keys, with(t, key, "x5c", x5c(server...)), jwk.ErrCertificate)
+	refuseCertificate(t, "of a server", keys, josetest.SignWith(t, key, "x5c", x5c(server...)), jwk.ErrCertificate)
 }
 
 // The algorithm is one of the caller's, and fits the key in the certificate.
 func TestThreat26CertificateForAnotherAlgorithm(t *testing.T) {
 	a := josetest.NewAuthority(t)
 	key := josetest.Key(t, jwk.RS256, "k")
-	token := with(t, key, "x5c", x5c(issue(t, a, key)...))
+	token := josetest.SignWith(t, key, "x5c", x5c(issue(t, a, key)...))
 	refuseCertificate(t, "none allowed", trusting(a), token, jwk.ErrAlgorithm)
 	refuseCertificate(t, "another", trusting(a, jwk.PS256), token, jwk.ErrAlgorithm)
 	refuseCertificate(t, "another type", trusting(a, jwk.ES256), token, jwk.ErrAlgorithm)
 	// CVE-2016-10555 by way of a certificate.
 	secret := josetest.Key(t, jwk.HS256, "s")
-	refuseCertificate(t, "HMAC", trusting(a, jwk.HS256), with(t, secret, "x5c", x5c(issue(t, a, key)...)), jwk.ErrAlgorithm)
+	refuseCertificate(t, "HMAC", trusting(a, jwk.HS256), josetest.SignWith(t, secret, "x5c", x5c(issue(t, a, key)...)), jwk.ErrAlgorithm)
 }
 
 func TestCertificatesAccept(t *testing.T) {
@@ -214,7 +197,7 @@ func TestCertificatesAccept(t *testing.T) {
 		}
 		return no
 	}
-	token := with(t, key, "x5c", x5c(chain...))
+	token := josetest.SignWith(t, key, "x5c", x5c(chain...))
 	refuseCertificate(t, "not accepted", keys, token, no)
 	refuseCertificate(t, "not accepted", keys, token, jwk.ErrCertificate)
 	keys.Accept = nil
@@ -241,5 +224,5 @@ func TestCertificatesThatFitEachOther(t *testing.T) {
 		})[0])
 	}
 	chain = append(chain, a.Between) // with which the leaf would be trusted
-	refuseCertificate(t, "many with one name", trusting(a, jwk.ES256), with(t, key, "x5c", x5c(chain...)), jwk.ErrCertificate)
+	refuseCertificate(t, "many with one name", trusting(a, jwk.ES256), josetest.SignWith(t, key, "x5c", x5c(chain...)), jwk.ErrCertificate)
 }

@@ -57,6 +57,23 @@ func Craft(t testing.TB, key *jwk.Key, header, payload string) string {
 	return input + "." + wire.Encode(Signature(t, key, input))
 }
 
+// SignWith signs a token with header parameters in pairs of name and value.
+func SignWith(t testing.TB, key *jwk.Key, pairs ...any) string {
+	t.Helper()
+	var h jws.Header
+	for i := 0; i < len(pairs); i += 2 {
+		var err error
+		if h, err = h.With(pairs[i].(string), pairs[i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token, err := jws.Sign(key, h, []byte("payload"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
 // Signature signs a signing input.
 func Signature(t testing.TB, key *jwk.Key, input string) []byte {
 	t.Helper()
