@@ -19,13 +19,16 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jwt"
 )
 
+// A signing is what jwt sign was asked for.
+type signing struct {
+	key  keyFlags
+	life time.Duration
+	head signHeader
+	seal sealFlags
+}
+
 func (a *app) jwtSignCommand() *cobra.Command {
-	var (
-		key  keyFlags
-		life time.Duration
-		head signHeader
-		seal sealFlags
-	)
+	var s signing
 	cmd := &cobra.Command{
 		Use: "sign --key FILE [CLAIMS]", Short: "Sign claims from a JSON file or stdin", Args: atMost("file"),
 		Long: `Sign claims from a JSON file or stdin. With --encrypt-to the token is then encrypted,
@@ -33,53 +36,55 @@ so that only the holder of that key reads the claims.`,
 		Example: `echo '{"iss":"https://id.example","aud":"orders","sub":"u1"}' |
 	counterfoil jwt sign --key key.json --life 15m`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneStdin(key.source, seal.to.source, firstOr(args, "-")); err != nil {
-				return err
-			}
-			signer, data, err := a.readToSign(cmd, key, args)
+			token, err := a.signClaims(cmd, &s, args)
 			if err != nil {
 				return err
-			}
-			claims, extra, err := splitClaims(data)
-			if err != nil {
-				return err
-			}
-			if life != 0 {
-				claims.IssuedAt = a.now()
-				claims.Expiry = claims.IssuedAt.Add(life)
-			}
-			if claims.Expiry.IsZero() {
-				return hinted(misuse("the claims have no exp: such a token would be good for ever"), "give it a life: --life 15m")
-			}
-			to, err := a.sealer(cmd, seal)
-			if err != nil {
-				return err
-			}
-			h, err := head.of(signer)
-			if err != nil {
-				return err
-			}
-			token, err := signJWT(signer, h, claims, extra)
-			if err != nil {
-				return explainSignJWT(err)
-			}
-			if to != nil {
-				if token, err = to.Encrypt([]byte(token)); err != nil {
-					return err
-				}
 			}
 			_, err = fmt.Fprintln(a.stdout, token)
 			return err
 		},
 	}
 	flags := cmd.Flags()
-	key.register(flags, "key", "private or symmetric key: a `FILE` or - (required)")
-	flags.DurationVar(&life, "life", 0, "set iat to now and exp this much later")
-	head.register(flags)
-	flags.StringVar(&seal.to.source, "encrypt-to", "", "encrypt for this public or shared key: a `FILE`, - or an https URL")
-	flags.StringVar(&seal.to.alg, "encrypt-alg", "", "algorithm of that key, if it does not name one itself")
-	flags.StringVar(&seal.enc, "enc", "", "content encryption, such as A256GCM (required with --encrypt-to)")
+	s.key.register(flags, "key", "private or symmetric key: a `FILE` or - (required)")
+	flags.DurationVar(&s.life, "life", 0, "set iat to now and exp this much later")
+	s.head.register(flags)
+	s.seal.register(flags)
 	return cmd
+}
+
+// signClaims reads key and claims and makes the token.
+func (a *app) signClaims(cmd *cobra.Command, s *signing, args []string) (string, error) {
+	if err := oneStdin(s.key.source, s.seal.to.source, firstOr(args, "-")); err != nil {
+		return "", err
+	}
+	key, data, err := a.readToSign(cmd, s.key, args)
+	if err != nil {
+		return "", err
+	}
+	claims, extra, err := splitClaims(data)
+	if err != nil {
+		return "", err
+	}
+	if s.life != 0 {
+		claims.IssuedAt = a.now()
+		claims.Expiry = claims.IssuedAt.Add(s.life)
+	}
+	if claims.Expiry.IsZero() {
+		return "", hinted(misuse("the claims have no exp: such a token would be good for ever"), "give it a life: --life 15m")
+	}
+	to, err := a.sealer(cmd, s.seal)
+	if err != nil {
+		return "", err
+	}
+	h, err := s.head.of(key)
+	if err != nil {
+		return "", err
+	}
+	token, err := signJWT(key, h, claims, extra)
+	if err != nil || to == nil {
+		return token, explainSignJWT(err)
+	}
+	return to.Encrypt([]byte(token))
 }
 
 func signJWT(key *jwk.Key, h jws.Header, claims jwt.Claims, extra map[string]jsontext.Value) (string, error) {
@@ -105,6 +110,12 @@ func explainSignJWT(err error) error {
 type sealFlags struct {
 	to  keyFlags
 	enc string
+}
+
+func (f *sealFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.to.source, "encrypt-to", "", "encrypt for this public or shared key: a `FILE`, - or an https URL")
+	flags.StringVar(&f.to.alg, "encrypt-alg", "", "algorithm of that key, if it does not name one itself")
+	flags.StringVar(&f.enc, "enc", "", "content encryption, such as A256GCM (required with --encrypt-to)")
 }
 
 // sealer returns nil when the token is not to be encrypted.

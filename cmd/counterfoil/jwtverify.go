@@ -39,31 +39,7 @@ that follows the issuer's feed.`,
 			if err := required(cmd.Flags(), "keys", "issuer", "audience"); err != nil {
 				return err
 			}
-			now, err := a.parseTime(v.at)
-			if err != nil {
-				return err
-			}
-			v.policy.Now = func() time.Time { return now }
-			if v.policy.Leeway == 0 {
-				v.policy.Leeway = jwt.NoLeeway
-			}
-			input := firstOr(args, "-")
-			if err := oneStdin(v.keys.source, v.decrypt.key, input); err != nil {
-				return err
-			}
-			token, err := a.readToken(input)
-			if err != nil {
-				return err
-			}
-			tok, err := a.verifyJWT(cmd.Context(), &v, token)
-			if err != nil {
-				return err
-			}
-			a.say("verified: %s by key %q, expires %s", tok.Header().Algorithm, tok.Key().KeyID(), distance(now, tok.Expiry()))
-			if v.machine {
-				return a.printJSON(tok.Claims())
-			}
-			return a.printIndented(tok.Claims())
+			return a.jwtVerify(cmd.Context(), &v, firstOr(args, "-"))
 		},
 	}
 	flags := cmd.Flags()
@@ -77,6 +53,34 @@ that follows the issuer's feed.`,
 	flags.StringVar(&v.at, "at", "", "verify as of `TIME`, RFC 3339 or seconds since 1970 (default now)")
 	flags.BoolVar(&v.machine, "json", false, "print the claims on one line")
 	return cmd
+}
+
+// jwtVerify verifies the token at input and prints its claims.
+func (a *app) jwtVerify(ctx context.Context, v *verification, input string) error {
+	now, err := a.parseTime(v.at)
+	if err != nil {
+		return err
+	}
+	v.policy.Now = func() time.Time { return now }
+	if v.policy.Leeway == 0 {
+		v.policy.Leeway = jwt.NoLeeway
+	}
+	if err := oneStdin(v.keys.source, v.decrypt.key, input); err != nil {
+		return err
+	}
+	token, err := a.readToken(input)
+	if err != nil {
+		return err
+	}
+	tok, err := a.verifyJWT(ctx, v, token)
+	if err != nil {
+		return err
+	}
+	a.say("verified: %s by key %q, expires %s", tok.Header().Algorithm, tok.Key().KeyID(), distance(now, tok.Expiry()))
+	if v.machine {
+		return a.printJSON(tok.Claims())
+	}
+	return a.printIndented(tok.Claims())
 }
 
 // verifyJWT reads the keys and verifies a token, which is opened before if there

@@ -72,31 +72,11 @@ func (a *app) revokeCommand() *cobra.Command {
 verifier refuses what it names within a second. Users can sign in again at once.`,
 		Example: "counterfoil revoke --subject ada --wait",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			named := 0
-			for i, r := range revocable {
-				if values[i] != "" {
-					order.Kind, order.Value = r.kind, values[i]
-					named++
-				}
+			if err := order.name(values, everything); err != nil {
+				return err
 			}
-			if everything {
-				order.Kind, order.Value = "everything", ""
-				named++
-			}
-			if named != 1 {
-				return hinted(misuse("say what to revoke, one thing"), "counterfoil revoke --session ID")
-			}
-			if order.Kind == "token" && order.Value == "-" {
-				if err := oneStdin(order.Value, admin.tokenFile); err != nil {
-					return err
-				}
-				jti, err := a.jtiFromStdin()
-				if err != nil {
-					return err
-				}
-				order.Value = jti
-			} else if order.Kind == "token" && strings.Count(order.Value, ".") == 2 {
-				return hinted(misuse("--token takes the jti of a token, not the token"), "counterfoil revoke --token - < FILE reads a token and takes its jti")
+			if err := a.readJTI(&order, &admin); err != nil {
+				return err
 			}
 			return a.revoke(cmd.Context(), &admin, &order)
 		},
@@ -119,6 +99,42 @@ func revokeArgs(cmd *cobra.Command, args []string) error {
 		}
 	}
 	return err
+}
+
+// name says what to revoke: the one of revocable that has a value, or everything.
+func (o *revokeOrder) name(values []string, everything bool) error {
+	named := 0
+	for i, r := range revocable {
+		if values[i] != "" {
+			o.Kind, o.Value = r.kind, values[i]
+			named++
+		}
+	}
+	if everything {
+		o.Kind, o.Value = "everything", ""
+		named++
+	}
+	if named != 1 {
+		return hinted(misuse("say what to revoke, one thing"), "counterfoil revoke --session ID")
+	}
+	return nil
+}
+
+// readJTI puts the jti of a token on stdin into an order that asks for it.
+func (a *app) readJTI(o *revokeOrder, admin *adminFlags) (err error) {
+	switch {
+	case o.Kind != "token":
+		return nil
+	case o.Value == "-":
+		if err := oneStdin(o.Value, admin.tokenFile); err != nil {
+			return err
+		}
+		o.Value, err = a.jtiFromStdin()
+		return err
+	case strings.Count(o.Value, ".") == 2:
+		return hinted(misuse("--token takes the jti of a token, not the token"), "counterfoil revoke --token - < FILE reads a token and takes its jti")
+	}
+	return nil
 }
 
 // jtiFromStdin takes the name out of a token. Who can revoke may revoke a forged
