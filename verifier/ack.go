@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -20,7 +21,7 @@ const (
 	ackCheck = time.Second
 	// ackSpacing gathers what is applied in quick succession.
 	ackSpacing = 20 * time.Millisecond
-	// farewellTimeout bounds the signing off of Close.
+	// farewellTimeout bounds what Close still tells the issuer.
 	farewellTimeout = time.Second
 
 	maxInstance = 64
@@ -75,7 +76,18 @@ func (f *feed) acknowledge(ctx context.Context) {
 	}
 }
 
-// farewell signs off, so that nobody waits for this verifier.
+// takeLeave tells the issuer the last that there is to tell, as far as there is time:
+// tokens that were seen, and that nobody needs to wait for this verifier.
+func (f *feed) takeLeave() {
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	defer cancel()
+	var work sync.WaitGroup
+	work.Go(func() { f.reports.farewell(ctx) })
+	work.Go(func() { f.farewell(ctx) })
+	work.Wait()
+}
+
+// farewell signs off.
 func (f *feed) farewell(ctx context.Context) {
 	if f.lookup.Load() == nil {
 		return

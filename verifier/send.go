@@ -428,6 +428,7 @@ func (r *reporter) landed(err error) {
 	switch {
 	case isStatus(err, http.StatusNotFound) && news:
 		r.log.Warn("the issuer takes no reports of tokens: forged ones are not detected", "iss", r.issuer)
+	case errors.Is(err, context.Canceled): // by Close, which sends them
 	case err != nil && news:
 		r.log.Warn("tokens seen are not reported", "iss", r.issuer, "err", err)
 	case err == nil && news:
@@ -455,8 +456,8 @@ func (p *pace) note(err error, now time.Time) (news bool) {
 	return news
 }
 
-// farewell sends what waits before the process ends, as far as ctx allows, and
-// collects nothing from then on. run has ended.
+// farewell sends what waits before the process ends, again and again as long as ctx
+// allows, and collects nothing from then on. run has ended.
 func (r *reporter) farewell(ctx context.Context) {
 	r.mu.Lock()
 	for r.later.n > 0 {
@@ -465,14 +466,18 @@ func (r *reporter) farewell(ctx context.Context) {
 		r.ordinary.push(rep)
 	}
 	r.mu.Unlock()
-	for r.takeOff() {
+	for ctx.Err() == nil && r.takeOff() {
 		if batch, urgent := r.take(); r.fly(ctx, batch, urgent) != nil {
-			break
+			sleep(ctx, proveAgain)
 		}
 	}
-	for now := time.Now(); ; {
-		if e, _ := r.exhibit(now); e == nil || r.send(ctx, e) != nil {
+	for now := time.Now(); ctx.Err() == nil; {
+		e, _ := r.exhibit(now)
+		if e == nil {
 			break
+		}
+		if r.send(ctx, e) != nil {
+			sleep(ctx, proveAgain)
 		}
 	}
 	r.mu.Lock()

@@ -43,7 +43,8 @@ type found struct {
 // [Verifier.Ready] says why. An error means that cfg cannot work.
 //
 // The background work ends with ctx or with Close, whichever is first; the
-// caller closes the Verifier in any case.
+// caller closes the Verifier in any case. A server that finishes its requests after a
+// signal gives a ctx that goes on as long.
 func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -75,9 +76,10 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 	return v, nil
 }
 
-// Close stops the background work, waits for it, reports the tokens that have not
-// been, signs off from the feed and saves the state. The Verifier goes on checking with what it holds, as long as
-// the staleness of that allows.
+// Close stops the background work and waits for it. Then it reports the tokens that
+// have not been, and signs off from the feed, within a second in all, and saves the
+// state. The Verifier goes on checking with what it holds, as long as the staleness of
+// that allows. What is shown to it from then on is not reported.
 func (v *Verifier) Close() error {
 	v.stop()
 	v.work.Wait()
@@ -85,10 +87,7 @@ func (v *Verifier) Close() error {
 		r.Close()
 	}
 	if f := v.feed(); f != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
-		defer cancel()
-		f.reports.farewell(ctx)
-		f.farewell(ctx)
+		f.takeLeave()
 		return f.save()
 	}
 	return nil

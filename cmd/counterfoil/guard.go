@@ -117,7 +117,10 @@ func serveGuard(ctx context.Context, c *GuardConfig, log *slog.Logger) (err erro
 	return err
 }
 
+// openVerifiers opens a verifier for each issuer. They go on when ctx ends, until they
+// are closed: requests are under way then.
 func openVerifiers(ctx context.Context, c *GuardConfig, log *slog.Logger) (map[string]*verifier.Verifier, error) {
+	ctx = context.WithoutCancel(ctx)
 	all := make(map[string]*verifier.Verifier)
 	for _, issuer := range c.Issuers {
 		if all[issuer] != nil {
@@ -136,10 +139,16 @@ func openVerifiers(ctx context.Context, c *GuardConfig, log *slog.Logger) (map[s
 	return all, nil
 }
 
+// closeVerifiers closes all at once: each may take a second to report what it has
+// seen last.
 func closeVerifiers(all map[string]*verifier.Verifier) error {
-	var errs []error
+	closed := make(chan error)
 	for _, v := range all {
-		errs = append(errs, v.Close())
+		go func() { closed <- v.Close() }()
+	}
+	var errs []error
+	for range all {
+		errs = append(errs, <-closed)
 	}
 	return errors.Join(errs...)
 }
