@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -9,13 +8,13 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/counterfoil/counterfoil/internal/testlog"
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
@@ -60,27 +59,9 @@ type fixture struct {
 	kek    *jwk.Key
 	srv    *session.Server
 	mux    *http.ServeMux
-	log    *logBuffer
+	log    *testlog.Buffer
 	alice  store.User
 	config func(*session.Config)
-}
-
-// A logBuffer is safe for concurrent use.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 func newFixture(t testing.TB, config func(*session.Config)) *fixture {
@@ -96,7 +77,7 @@ func newFixture(t testing.TB, config func(*session.Config)) *fixture {
 // begin opens a new store and puts alice into it.
 func (f *fixture) begin() {
 	f.t.Helper()
-	f.log, f.notary = new(logBuffer), notary.NewLocal(notary.Secret{1, 2, 3})
+	f.log, f.notary = new(testlog.Buffer), notary.NewLocal(notary.Secret{1, 2, 3})
 	var err error
 	f.kek, err = jwk.Generate(jwk.Params{Algorithm: jwk.A256GCMKW})
 	f.check(err)
