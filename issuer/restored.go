@@ -44,18 +44,7 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var out restoredJSON
-	err = i.st.Update(r.Context(), func(tx *store.Tx) error {
-		lost, err := lostEntries(tx, frames)
-		if err != nil {
-			return err
-		}
-		out, err = i.beginEpoch(r.Context(), tx, lost)
-		return err
-	})
-	if err == nil {
-		err = i.keys.Reload(r.Context())
-	}
+	out, err := i.recover(r.Context(), frames, true)
 	if err != nil {
 		return err
 	}
@@ -63,6 +52,27 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 		return unavailable(err)
 	}
 	return serve.WriteJSON(w, http.StatusOK, out)
+}
+
+// recover begins an epoch for what frames say that the database has lost, or in any
+// case if it always must. No epoch began where the answer is zero.
+func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always bool) (restoredJSON, error) {
+	var b *beginning
+	err := i.st.Update(ctx, func(tx *store.Tx) error {
+		b = &beginning{Issuer: i, tx: tx}
+		lost, err := lostEntries(tx, frames)
+		if err != nil || lost.end.Epoch == 0 && !always {
+			return err
+		}
+		return b.epoch(ctx, lost)
+	})
+	if err != nil || b.out.Epoch == 0 {
+		return restoredJSON{}, err
+	}
+	for _, told := range b.told {
+		told()
+	}
+	return b.out, i.keys.Reload(ctx)
 }
 
 // openFrames believes frames that our own feed key signed, and no other.
@@ -129,50 +139,70 @@ func diverged(tx *store.Tx, held store.Head, f *revocation.Frame) (bool, error) 
 	}
 }
 
-// beginEpoch starts an epoch above all that was lost, and makes again in it what
-// was revoked there.
-func (i *Issuer) beginEpoch(ctx context.Context, tx *store.Tx, lost *lostLog) (restoredJSON, error) {
-	head, err := tx.NewEpochAbove(lost.end.Epoch, lost.end.Seq)
-	if err != nil {
-		return restoredJSON{}, err
-	}
-	out := restoredJSON{Epoch: head.Epoch, Base: head.Base, Recovered: len(lost.entries)}
-	if len(lost.entries) > 0 {
-		if out.Unknown, err = i.revokeAgain(ctx, tx, lost.entries); err != nil {
-			return restoredJSON{}, err
-		}
-	}
-	return out, i.record(ctx, tx, audit.Restored, i.cfg.URL, "epoch="+strconv.FormatUint(out.Epoch, 10)+
-		" base="+strconv.FormatUint(out.Base, 10)+" recovered="+strconv.Itoa(out.Recovered))
+// A beginning is the transaction that begins an epoch.
+type beginning struct {
+	*Issuer
+	tx   *store.Tx
+	out  restoredJSON
+	told []func() // to call when it has committed
 }
 
-// revokeAgain makes lost entries again, with what follows from them: a key that was
-// killed does not come back to life. It counts those that are about something that
-// the database does not know: verifiers still need them.
-func (i *Issuer) revokeAgain(ctx context.Context, tx *store.Tx, entries map[uint64]revocation.Entry) (unknown int, err error) {
-	values, err := i.values(tx)
+// epoch starts an epoch above all that was lost, and makes again in it what was
+// revoked there.
+func (b *beginning) epoch(ctx context.Context, lost *lostLog) error {
+	head, err := b.tx.NewEpochAbove(lost.end.Epoch, lost.end.Seq)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	b.out = restoredJSON{Epoch: head.Epoch, Base: head.Base, Recovered: len(lost.entries)}
+	if err := b.revokeAgain(ctx, lost.entries); err != nil {
+		return err
+	}
+	return b.record(ctx, b.tx, audit.Restored, b.cfg.URL, "epoch="+strconv.FormatUint(head.Epoch, 10)+
+		" base="+strconv.FormatUint(head.Base, 10)+" recovered="+strconv.Itoa(b.out.Recovered))
+}
+
+// revokeAgain makes lost entries again, with what follows from them. It counts those
+// that are about something that the database does not know: verifiers still need
+// them.
+func (b *beginning) revokeAgain(ctx context.Context, entries map[uint64]revocation.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	values, err := b.values(b.tx)
+	if err != nil {
+		return err
 	}
 	for _, seq := range slices.Sorted(maps.Keys(entries)) {
 		e := entries[seq]
 		value, known := values[revocation.Target{Kind: e.Kind, Handle: e.Handle}]
 		if !known {
-			unknown++
+			b.out.Unknown++
 			value = fmt.Sprintf("handle:%016x", uint64(e.Handle))
 		}
-		record, err := tx.Revoke(store.Revocation{Entry: e, Value: value})
+		record, err := b.tx.Revoke(store.Revocation{Entry: e, Value: value})
+		if err == nil && known && e.Kind == revocation.Key {
+			err = b.keyAgain(ctx, value, record)
+		}
 		if err != nil {
-			return 0, err
-		}
-		if known && e.Kind == revocation.Key && e.Flags&revocation.Absolute != 0 {
-			err = i.keys.Withdraw(tx, value, actor(ctx), record.Seq)
-		}
-		if err != nil && !errors.Is(err, keyring.ErrUnknownKey) {
-			return 0, err
+			return err
 		}
 	}
-	return unknown, nil
+	return nil
+}
+
+// keyAgain does what follows from an entry for a key: one that was killed does not
+// come back to life, and the answer to a theft goes on.
+func (b *beginning) keyAgain(ctx context.Context, kid string, record store.LogRecord) error {
+	if record.Entry.Flags&revocation.Absolute != 0 {
+		err := b.keys.Withdraw(b.tx, kid, actor(ctx), record.Seq)
+		if err != nil && !errors.Is(err, keyring.ErrUnknownKey) {
+			return err
+		}
+	}
+	told, err := b.desk.Recall(b.tx, kid, record)
+	b.told = append(b.told, told)
+	return err
 }
 
 // shown takes frames that a verifier holds and that our log does not lead to: the
@@ -184,19 +214,9 @@ func (i *Issuer) shown(ctx context.Context, verifier string, signed []string) er
 	if err != nil {
 		return err
 	}
-	var out restoredJSON
 	ctx = context.WithValue(ctx, actorKey{}, "client:"+verifier)
-	err = i.st.Update(ctx, func(tx *store.Tx) error {
-		out = restoredJSON{}
-		lost, err := lostEntries(tx, frames)
-		if err != nil || lost.end.Epoch == 0 {
-			return err
-		}
-		out, err = i.beginEpoch(ctx, tx, lost)
-		return err
-	})
-	if err == nil && out.Epoch != 0 {
-		err = i.keys.Reload(ctx)
+	out, err := i.recover(ctx, frames, false)
+	if out.Epoch != 0 {
 		i.log.Error("a verifier showed a revocation log that the database does not know: a new epoch began",
 			"verifier", verifier, "epoch", out.Epoch, "recovered", out.Recovered)
 	}

@@ -4,9 +4,14 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/issuer/forgery"
+	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/revocation"
@@ -221,5 +226,68 @@ func TestThreat75LostKillIsMadeAgain(t *testing.T) {
 	}
 	if tok, err := jwt.ParseUnverified(tokens.AccessToken); err != nil || tok.UnverifiedHeader().KeyID == stolen {
 		t.Errorf("a new token is signed by the killed key (%v)", err)
+	}
+}
+
+// until asks for the incident of a key until it is in one of some states.
+func (n *node) until(t *testing.T, kid string, states ...store.IncidentState) (in forgery.Incident) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !slices.Contains(states, in.State); {
+		if time.Now().After(deadline) {
+			t.Fatalf("the incident is %+v", in)
+		}
+		n.do(t, 200, "GET", "/admin/incidents/"+kid, "").into(t, &in)
+	}
+	return in
+}
+
+// A quarantine that was begun after the backup is an incident again when somebody
+// shows its frame, and the answer goes on without being asked.
+func TestThreat82LostQuarantineIsAnsweredAgain(t *testing.T) {
+	n := newNode(t)
+	_, tokens := n.signIn(t, n.addUser(t, "alice"), "")
+	signer, err := n.ring.Signer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen := signer.Key().KeyID()
+	var backup []byte
+	n = n.restart(t, func(path string) {
+		if backup, err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	})
+	l := n.follow(t, at(n.manifest(t).Position()))
+	if v := n.verdict(t, n.forge(t, tokens.AccessToken)); v != "forged" {
+		t.Fatal(v)
+	}
+	var frames []string
+	for quarantined := false; !quarantined; {
+		f, _, err := l.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, l.data)
+		for _, e := range f.Entries {
+			quarantined = quarantined || e.Flags&revocation.Quarantine != 0
+		}
+	}
+	l.close()
+
+	n = n.restart(t, func(path string) { replace(t, path, backup) })
+	n.do(t, 404, "GET", "/admin/incidents/"+stolen, "")
+	n.do(t, 200, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%s]}`, quoted(frames)))
+	in := n.until(t, stolen, store.IncidentSwitched)
+	if in.QuarantineSeq == 0 || in.Successor == "" || in.Successor == stolen || in.Reporter != "issuer/log" {
+		t.Errorf("%+v", in)
+	}
+	if list := n.do(t, 200, "GET", "/admin/incidents", "").body; !strings.Contains(list, stolen) {
+		t.Error(list)
+	}
+	if !strings.Contains(n.log.String(), "alarm=quarantined kid="+stolen) {
+		t.Error("the log does not say that it goes on")
+	}
+	if got := n.refresh(t, tokens.RefreshToken); got != 200 {
+		t.Errorf("a session is lost: %d", got)
 	}
 }

@@ -191,36 +191,50 @@ func (d *Desk) hold(ctx context.Context, kid string) error {
 	})
 }
 
-// drained reports whether a key that does not sign any more can go: no session has
-// its newest access token under it, and that for long enough. A key that never signed
-// has no honest token.
+// drained reports whether a key that does not sign any more can go: it has been idle
+// for long enough. One that never signed has no request under way.
 func (d *Desk) drained(ctx context.Context, in *store.Incident, key *store.KeyRow) (due bool, err error) {
-	if key.Activated.IsZero() {
-		return true, nil
-	}
-	var idle bool
-	var now time.Time
-	err = d.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {
-		if now, err = tx.Now(); err != nil || in.Drill {
-			return err
-		}
-		busy, err := tx.Undrained(lastMint(in, key), now.Add(-d.cfg.TokenLife-skew))
-		idle = !busy
-		return err
-	})
-	if err != nil || !idle && !in.Drill {
+	idle, now, err := d.idle(ctx, in, key)
+	switch {
+	case err != nil || !idle:
 		return false, err
-	}
-	if in.Drill {
+	case key.Activated.IsZero():
+		return true, nil
+	case in.Drill:
 		return !now.Before(in.Switched.Add(drillGrace)), nil
-	}
-	if in.Drained.IsZero() {
+	case in.Drained.IsZero():
 		return false, d.change(ctx, in.KeyID, store.IncidentSwitched, func(_ *store.Tx, in *store.Incident, s *step) error {
 			in.Drained = s.at
 			return nil
 		})
 	}
 	return !now.Before(in.Drained.Add(grace)), nil
+}
+
+// idle reports whether no session has its newest access token under a key, at a
+// moment of the store. A store that came back from a backup knows of no token that
+// was made after it, nor which key had begun to sign: then it waits until all of them
+// have died.
+func (d *Desk) idle(ctx context.Context, in *store.Incident, key *store.KeyRow) (idle bool, now time.Time, err error) {
+	err = d.cfg.Store.View(ctx, func(tx *store.Tx) (err error) {
+		if now, err = tx.Now(); err != nil || in.Drill {
+			idle = in.Drill
+			return err
+		}
+		dead := now.Add(-d.cfg.TokenLife - skew) // what was made before
+		restored, err := tx.Restored()
+		if err != nil || restored.After(dead) {
+			return err
+		}
+		if key.Activated.IsZero() {
+			idle = true
+			return nil
+		}
+		busy, err := tx.Undrained(lastMint(in, key), dead)
+		idle = !busy
+		return err
+	})
+	return idle, now, err
 }
 
 // lastMint is a moment after which no token was made under the key. When it had

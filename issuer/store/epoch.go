@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -12,6 +14,7 @@ import (
 const (
 	metaIssuer   = "issuer"
 	metaIdentity = "identity"
+	metaRestored = "restored"
 )
 
 // NewEpoch starts a new epoch of the revocation log, numbered above everything
@@ -47,7 +50,24 @@ func (tx *Tx) NewEpochAbove(epoch, seq uint64) (Head, error) {
 	}
 	*h = next
 	tx.t.appended = true
-	return next, nil
+	return next, tx.SetMeta(metaRestored, strconv.FormatInt(toMillis(tx.t.headAt), 10))
+}
+
+// Restored returns when the last new epoch began: the database may have lost what
+// was done before that. It is zero where none ever did.
+func (tx *Tx) Restored() (time.Time, error) {
+	v, err := tx.Meta(metaRestored)
+	if errors.Is(err, ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	ms, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		return time.Time{}, errors.New("store: the time of the last restore cannot be read")
+	}
+	return time.UnixMilli(ms), nil
 }
 
 // claim writes down whose store this is, or checks it, and makes the first
