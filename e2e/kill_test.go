@@ -71,11 +71,12 @@ func killAmid(t *testing.T, iss *issuerUnderTest) {
 			}
 		})
 	}
-	go func() { // the crash comes once a third has been acknowledged
+	victim := iss.cmd.Process // and not the one that is started afterwards
+	go func() {               // the crash comes once a third has been acknowledged
 		for range killedSessions / 3 {
 			<-acknowledged
 		}
-		iss.cmd.Process.Kill()
+		victim.Kill()
 	}()
 	for _, s := range sessions {
 		work <- s

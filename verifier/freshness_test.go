@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,11 +59,10 @@ func TestThreat134RecordedManifests(t *testing.T) {
 				silent := time.Now()
 				token := o.token(t, nil)
 				o.revoke(revocation.Subject, "user-1")
-				n := 0
+				var n atomic.Int64 // answers may overlap
 				o.door("", hang)
 				o.door("/revocation/manifest", func(w http.ResponseWriter, _ *http.Request) {
-					io.WriteString(w, old[pick(n)])
-					n++
+					io.WriteString(w, old[pick(int(n.Add(1)-1))])
 				})
 				o.open()
 				check := func(v *verifier.Verifier) {

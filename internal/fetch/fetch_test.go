@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -78,9 +79,9 @@ func TestParseURL(t *testing.T) {
 }
 
 func TestNoRedirect(t *testing.T) {
-	var hits int
+	var hits atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hits++
+		hits.Add(1)
 		http.Redirect(w, r, "/elsewhere", http.StatusFound)
 	}))
 	defer srv.Close()
@@ -89,14 +90,14 @@ func TestNoRedirect(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []*http.Client{NewClient(u, nil), WithoutRedirects(srv.Client())} {
-		hits = 0
+		hits.Store(0)
 		resp, err := c.Get(srv.URL)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode != http.StatusFound || hits != 1 {
-			t.Errorf("status %d after %d requests, want 302 after 1", resp.StatusCode, hits)
+		if n := hits.Load(); resp.StatusCode != http.StatusFound || n != 1 {
+			t.Errorf("status %d after %d requests, want 302 after 1", resp.StatusCode, n)
 		}
 	}
 }

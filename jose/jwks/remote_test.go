@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -443,10 +444,10 @@ func TestETag(t *testing.T) {
 	bubble(t, func(t *testing.T, src *source, open func(jwks.Config) *jwks.Remote) {
 		key := generate(t)
 		doc := document(t, key)
-		confirmed := 0
+		var confirmed atomic.Int64
 		src.answer(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("If-None-Match") == `"a"` {
-				confirmed++
+				confirmed.Add(1)
 				w.WriteHeader(http.StatusNotModified)
 				return
 			}
@@ -458,8 +459,8 @@ func TestETag(t *testing.T) {
 		if err := found(r, key); err != nil {
 			t.Error(err)
 		}
-		if st := r.Status(); confirmed < 100 || st.Age > jwks.DefaultMaxAge {
-			t.Errorf("confirmed %d times, age %v", confirmed, st.Age)
+		if st, n := r.Status(), confirmed.Load(); n < 100 || st.Age > jwks.DefaultMaxAge {
+			t.Errorf("confirmed %d times, age %v", n, st.Age)
 		}
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -631,9 +632,10 @@ func TestConnectionEndsUnderWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &remote.Server{Notary: notary.NewLocal(secret), Escrow: newEscrow(t), Log: slogDiscard}
-	handler, requests := s.Handler(), 0
+	handler := s.Handler()
+	var requests atomic.Int64 // on two connections
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if requests++; requests == 2 {
+		if requests.Add(1) == 2 {
 			panic(http.ErrAbortHandler) // closes the connection without an answer
 		}
 		handler.ServeHTTP(w, r)
@@ -646,8 +648,8 @@ func TestConnectionEndsUnderWay(t *testing.T) {
 			t.Errorf("tag %d: %v", i, err)
 		}
 	}
-	if requests != 3 {
-		t.Errorf("%d requests", requests)
+	if n := requests.Load(); n != 3 {
+		t.Errorf("%d requests", n)
 	}
 }
 
