@@ -312,3 +312,15 @@ func TestDryRunOnlyAlarms(t *testing.T) {
 		t.Errorf("the keys were changed: %s signs", kid)
 	}
 }
+
+// TestGuardEndsAfterAForgery: a guard that is stopped as soon as it has let a forged
+// token pass still tells of it.
+func TestGuardEndsAfterAForgery(t *testing.T) {
+	f := newField(t, "automatic")
+	key, token := f.stealAndForge(t, forgeries[0])
+	f.firstUse(t, forgeries[0], token, 0)
+	f.guards[0].stop()
+	if _, ok := f.alarms.await(forgeryBound, of("forged", key.KeyID())); !ok {
+		t.Error("no alarm: what the guard had seen ended with it")
+	}
+}

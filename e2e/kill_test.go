@@ -71,8 +71,9 @@ func killAmid(t *testing.T, iss *issuerUnderTest) {
 			}
 		})
 	}
-	victim := iss.cmd.Process // and not the one that is started afterwards
-	go func() {               // the crash comes once a third has been acknowledged
+	// The crash comes once a third has been acknowledged, and to no process after it.
+	victim := iss.cmd.Process
+	go func() {
 		for range killedSessions / 3 {
 			<-acknowledged
 		}
