@@ -3,15 +3,15 @@ package issuer
 import (
 	"context"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
+	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer/forgery"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
+	"github.com/counterfoil/counterfoil/revocation"
 )
 
 func (i *Issuer) openDesk(ctx context.Context) (*forgery.Desk, error) {
@@ -39,7 +39,7 @@ func (i *Issuer) seen(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return deskError(err)
 	}
-	return serve.WriteJSON(w, http.StatusOK, answer)
+	return i.answerSigned(w, r, body, answer)
 }
 
 // evidence serves POST /revocation/seen/evidence: a token that a verifier could not
@@ -53,9 +53,33 @@ func (i *Issuer) evidence(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return deskError(err)
 	}
-	return serve.WriteJSON(w, http.StatusOK, struct {
+	return i.answerSigned(w, r, body, struct {
 		Verdict forgery.Verdict `json:"verdict"`
 	}{verdict})
+}
+
+// answerSigned answers with v, and signs that for who asks. By these answers a
+// verifier lets tokens pass under quarantine, and takes them for reported: whoever
+// stands where TLS ends could otherwise prove what he likes.
+func (i *Issuer) answerSigned(w http.ResponseWriter, r *http.Request, body []byte, v any) error {
+	answer, err := wire.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if nonce := r.Header.Get(revocation.NonceHeader); nonce != "" {
+		e := revocation.Exchange{Issuer: i.cfg.URL, Nonce: nonce, Request: body, Answer: answer}
+		signed, err := e.Sign(i.keys.FeedKey())
+		if errors.Is(err, revocation.ErrFormat) {
+			return badRequest(revocation.NonceHeader + " has 16 to 64 characters")
+		}
+		if err != nil {
+			return err
+		}
+		w.Header().Set(revocation.AnswerHeader, signed)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, err = w.Write(answer)
+	return err
 }
 
 // report lets a verifier in and reads what it sends.
@@ -67,29 +91,8 @@ func (i *Issuer) report(w http.ResponseWriter, r *http.Request, want string, lim
 	if reporter, err = i.door.verifier(r); err != nil {
 		return "", nil, err
 	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != want {
-		return "", nil, &serve.Error{
-			Status: http.StatusUnsupportedMediaType, Code: oauth.InvalidRequest, Description: "the body must be " + want,
-		}
-	}
-	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
-		return "", nil, &serve.Error{
-			Status: http.StatusRequestEntityTooLarge, Code: oauth.InvalidRequest, Description: "the body is too large",
-		}
-	}
-	if err != nil {
-		return "", nil, errCutOff
-	}
-	return reporter, body, nil
-}
-
-// errCutOff says of a body that did not arrive, by the time limit of the server or
-// with a lost connection, that it may be sent again (RFC 9110, Section 15.5.9). A 400
-// would have the verifier give up what was in it.
-var errCutOff = &serve.Error{
-	Status: http.StatusRequestTimeout, Code: oauth.InvalidRequest, Description: "the body ended early",
+	body, err = serve.ReadBody(w, r, want, limit)
+	return reporter, body, err
 }
 
 var errNotAudited = &serve.Error{

@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/notary"
+	"github.com/counterfoil/counterfoil/revocation"
 )
 
 // post sends a body of any type.
@@ -146,6 +147,30 @@ func TestSeenIsStrict(t *testing.T) {
 	}
 	if a := n.post(t, evidence, "application/jwt", "junk"); a.status != 429 || a.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// A verifier believes no proxy on the way, but the feed key.
+func TestThreat98AnswersAreSigned(t *testing.T) {
+	n := newNode(t)
+	const nonce = "0123456789abcdef"
+	for _, c := range []struct{ path, contentType, body string }{
+		{"/revocation/seen", notary.ReportType, "\x01\x00"},
+		{"/revocation/seen/evidence", "application/jwt", "thief"},
+	} {
+		a := n.post(t, c.path, c.contentType, c.body, revocation.NonceHeader+": "+nonce)
+		e := revocation.Exchange{Issuer: n.shared.url, Nonce: nonce, Request: []byte(c.body), Answer: []byte(a.body)}
+		if err := e.Verify(n.ring.FeedKey(), a.header.Get(revocation.AnswerHeader)); err != nil || a.status != 200 {
+			t.Errorf("%s: %d %s: %v", c.path, a.status, a.body, err)
+		}
+		if a := n.post(t, c.path, c.contentType, c.body); a.status != 200 || a.header.Get(revocation.AnswerHeader) != "" {
+			t.Errorf("%s, not asked for: %d", c.path, a.status)
+		}
+		for _, bad := range []string{"short", strings.Repeat("x", 65)} {
+			if a := n.post(t, c.path, c.contentType, c.body, revocation.NonceHeader+": "+bad); a.status != 400 {
+				t.Errorf("%s, a nonce of %d: %d", c.path, len(bad), a.status)
+			}
+		}
 	}
 }
 

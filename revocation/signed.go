@@ -15,6 +15,7 @@ const (
 	FrameType    = "revocations+jwt"
 	ManifestType = "revocation-manifest+jwt"
 	TrustType    = "revocation-trust+jwt"
+	AnswerType   = "revocation-answer+jwt"
 )
 
 // maxIssuer bounds an issuer's URL in bytes, so that a full frame fits a token.

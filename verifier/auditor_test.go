@@ -43,9 +43,48 @@ func (o *origin) audit(t testing.TB) *auditor {
 	a := &auditor{Local: notary.NewLocal(notary.Secret(bytes.Repeat([]byte{9}, 32))), o: o}
 	key := o.signing[0].WithLimits(jwk.Limits{Issuer: o.iss, Types: []string{"at+jwt"}, Tagged: true})
 	o.set(func() { o.signing = []*jwk.Key{key} })
-	o.door("/revocation/seen", a.serveSeen)
-	o.door("/revocation/seen/evidence", a.serveEvidence)
+	o.door("/revocation/seen", a.signed(a.serveSeen))
+	o.door("/revocation/seen/evidence", a.signed(a.serveEvidence))
 	return a
+}
+
+// signed has the feed key sign what h answers, whatever that is.
+func (a *auditor) signed(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		request, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(request))
+		held := &heldAnswer{ResponseWriter: w}
+		h(held, r)
+		e := revocation.Exchange{Issuer: a.o.iss, Nonce: r.Header.Get(revocation.NonceHeader), Request: request, Answer: held.body}
+		a.o.mu.Lock()
+		key := a.o.feedKey
+		a.o.mu.Unlock()
+		w.Header().Set(revocation.AnswerHeader, must(e.Sign(key)))
+		if held.status != 0 {
+			w.WriteHeader(held.status)
+		}
+		w.Write(held.body)
+	}
+}
+
+// A heldAnswer is one that nobody has seen yet.
+type heldAnswer struct {
+	http.ResponseWriter
+	status int
+	body   []byte
+}
+
+func (h *heldAnswer) WriteHeader(status int) { h.status = status }
+
+func (h *heldAnswer) Write(p []byte) (int, error) {
+	if len(h.body) > 1<<20 {
+		return 0, errors.New("an endless answer")
+	}
+	h.body = append(h.body, p...)
+	return len(p), nil
 }
 
 func (a *auditor) set(change func()) {

@@ -112,7 +112,7 @@ func newFeed(cfg *Config, base string, keys *keySource, state *stateDir) (*feed,
 		}
 		f.at = append(f.at, e)
 	}
-	f.reports = newReporter(cfg, f.at[0])
+	f.reports = newReporter(cfg, f.at[0], f.feedKeys)
 	return f, f.restore()
 }
 

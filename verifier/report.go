@@ -38,6 +38,7 @@ type reporter struct {
 	issuer string
 	log    *slog.Logger
 	at     endpoint
+	keys   func() *jwk.Set  // that sign the issuer's answers; nil while none are known
 	now    func() time.Time // the clock that tokens are held against
 	share  uint64           // a token is reported whose MAC lies below; 0 for all
 	macs   sync.Pool        // *naming
@@ -127,9 +128,9 @@ type naming struct {
 	buf []byte
 }
 
-func newReporter(cfg *Config, at endpoint) *reporter {
+func newReporter(cfg *Config, at endpoint, keys func() *jwk.Set) *reporter {
 	r := &reporter{
-		issuer: cfg.Issuer, log: cfg.Log, at: at, now: cfg.Now,
+		issuer: cfg.Issuer, log: cfg.Log, at: at, keys: keys, now: cfg.Now,
 		seen: newSeenSet(cfg.SeenBytes), open: make(map[seenID]*report),
 		wake: make(chan struct{}, 1), wakeShow: make(chan struct{}, 1),
 	}

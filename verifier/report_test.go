@@ -302,7 +302,7 @@ func TestNothingIsCollectedWithoutAnAuditor(t *testing.T) {
 		if s := v.Status().Seen; !s.Off || s.Waiting != 0 {
 			t.Errorf("%+v", s)
 		}
-		a.o.door("/revocation/seen", a.serveSeen)
+		a.o.door("/revocation/seen", a.signed(a.serveSeen))
 		pass(5 * time.Second)
 		token = a.genuine(nil)
 		verify(t, v, token)

@@ -3,10 +3,11 @@ package verifier
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"mime"
 	"net/http"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/notary"
+	"github.com/counterfoil/counterfoil/revocation"
 )
 
 const (
@@ -243,13 +245,16 @@ func (r *reporter) ask(ctx context.Context, records []notary.Record) ([]verdict,
 
 var errAnswer = errors.New("the answer to a report is not one")
 
-// post sends to the issuer what only it may see, and returns its answer.
+// post sends to the issuer what only it may see, and returns its answer, which it has
+// signed: the proxy where TLS ends can prove nothing in its place.
 func (r *reporter) post(ctx context.Context, path, contentType string, body []byte, limit int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.at.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
+	nonce := rand.Text()
 	req.Header.Set("Content-Type", contentType)
+	req.Header.Set(revocation.NonceHeader, nonce)
 	if err := r.at.authorize(req); err != nil {
 		return nil, err
 	}
@@ -261,7 +266,19 @@ func (r *reporter) post(ctx context.Context, path, contentType string, body []by
 	if media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, errAnswer
 	}
-	return fetch.Body(resp.Body, limit)
+	answer, err := fetch.Body(resp.Body, limit)
+	if err != nil {
+		return nil, err
+	}
+	keys := r.keys()
+	if keys == nil {
+		return nil, errNotKeyed
+	}
+	exchange := revocation.Exchange{Issuer: r.issuer, Nonce: nonce, Request: body, Answer: answer}
+	if err := exchange.Verify(keys, resp.Header.Get(revocation.AnswerHeader)); err != nil {
+		return nil, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	return answer, nil
 }
 
 // A verdict is what the auditor says of one record.
@@ -273,9 +290,9 @@ const (
 	again // nothing, for now
 )
 
-// parseVerdicts reads the answer to a report of n records. Whoever answers on the
-// way in place of the issuer must not prove anything by it: both lists have to be
-// there, and each of their numbers has to name one record.
+// parseVerdicts reads the answer to a report of n records. What is left out of it
+// proves nothing: both lists have to be there, and each of their numbers has to name
+// one record.
 func parseVerdicts(body []byte, n int) ([]verdict, error) {
 	var answer struct {
 		Wrong []int `json:"wrong"`
@@ -372,7 +389,7 @@ func (r *reporter) postpone(rep *report, now time.Time) {
 // againPause is how long to wait after so many answers without a verdict.
 func againPause(tries uint8) time.Duration {
 	pause := min(minAgainPause<<(tries-1), maxAgainPause)
-	return pause/2 + rand.N(pause/2)
+	return pause/2 + mathrand.N(pause/2)
 }
 
 // putBack keeps reports that did not arrive.
@@ -444,9 +461,9 @@ func (p *pace) note(err error, now time.Time) (news bool) {
 		return news
 	}
 	if !isStatus(err, http.StatusNotFound) { // which has set its own pace
-		p.pressAt = now.Add(proveAgain/2 + rand.N(proveAgain/2))
+		p.pressAt = now.Add(proveAgain/2 + mathrand.N(proveAgain/2))
 		pause := min(minReportPause<<min(p.failures, 10), maxReportPause)
-		if at := now.Add(pause/2 + rand.N(pause/2)); at.After(p.resumeAt) {
+		if at := now.Add(pause/2 + mathrand.N(pause/2)); at.After(p.resumeAt) {
 			p.resumeAt = at
 		}
 		p.failures++

@@ -124,6 +124,16 @@ func (a *anchor) openFrame(iss, token string) (*revocation.Frame, error) {
 	return frame, a.vouches(frame.HandleKeyID)
 }
 
+// feedKeys returns the keys that the issuer signs its answers with, or nil.
+func (f *feed) feedKeys() *jwk.Set {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.anchor == nil {
+		return nil
+	}
+	return f.anchor.FeedKeys()
+}
+
 // vouches refuses entries under a handle key that the root has not vouched for:
 // they would match nothing that we look up.
 func (a *anchor) vouches(id string) error {
@@ -222,7 +232,11 @@ func (f *feed) authorize(req *http.Request) error {
 
 // learn pins the root at first contact, and takes handle keys. Callers hold f.mu.
 func (f *feed) learn(root *jwk.Key, offered []handleSecret) error {
-	pinned := f.cfg.Root
+	named, err := f.cfg.rootThumbprint()
+	if err != nil {
+		return err
+	}
+	pinned := named
 	if f.anchor != nil {
 		pinned = f.anchor.root.Thumbprint()
 	}
@@ -232,7 +246,7 @@ func (f *feed) learn(root *jwk.Key, offered []handleSecret) error {
 	}
 	if f.anchor == nil {
 		f.anchor = newAnchor(root, f.cfg.Issuer)
-		f.log.Info("root key of the revocation feed pinned", "iss", f.cfg.Issuer, "thumbprint", root.Thumbprint())
+		f.tellPinned(root.Thumbprint(), named != "")
 	}
 	for _, h := range offered {
 		secret, err := wire.Decode(h.Key)
@@ -245,4 +259,16 @@ func (f *feed) learn(root *jwk.Key, offered []handleSecret) error {
 	}
 	f.dirty.Store(true)
 	return nil
+}
+
+// tellPinned warns of a root key that nothing but the connection vouched for, except
+// on this machine, where nobody stands between.
+func (f *feed) tellPinned(thumbprint string, named bool) {
+	issuer, err := url.Parse(f.cfg.Issuer)
+	if named || err == nil && fetch.IsLoopback(issuer) {
+		f.log.Info("root key of the revocation feed pinned", "iss", f.cfg.Issuer, "thumbprint", thumbprint)
+		return
+	}
+	f.log.Warn("the root key of the revocation feed is taken as it came: make a new credential with \"counterfoil client secret NAME\", which names it, or set Root",
+		"iss", f.cfg.Issuer, "thumbprint", thumbprint)
 }
