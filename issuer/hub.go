@@ -78,7 +78,7 @@ type reading struct {
 
 func newHub(st *store.Store, keys *keyring.Keyring, log *slog.Logger, now func() time.Time) *hub {
 	return &hub{
-		st: st, keys: keys, jwks: &jwks{st: st, keys: keys, now: now}, log: log, now: now,
+		st: st, keys: keys, jwks: newJWKS(st, keys, now), log: log, now: now,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), moved: make(chan struct{}, 1), snaps: newSnapshots(st, log, now),
 	}
 }

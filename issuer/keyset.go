@@ -37,8 +37,14 @@ type jwks struct {
 
 	latest atomic.Pointer[keySet]
 
+	rendering chan struct{} // holds one token while a set is rendered: the others take that one
+
 	mu        sync.Mutex
 	published []publishedSet // the oldest first
+}
+
+func newJWKS(st *store.Store, keys *keyring.Keyring, now func() time.Time) *jwks {
+	return &jwks{st: st, keys: keys, now: now, rendering: make(chan struct{}, 1)}
 }
 
 // A keySet is one reading of the keyring, rendered once.
@@ -61,12 +67,21 @@ type publishedSet struct {
 
 // current returns the present key set, rendered for an epoch of the log.
 func (j *jwks) current(ctx context.Context, epoch uint64) (*keySet, error) {
-	if have := j.latest.Load(); have != nil && have.set == j.keys.Public() && have.epoch == epoch {
+	if have := j.rendered(epoch); have != nil {
 		return have, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, renderLimit)
 	defer cancel()
+	select {
+	case j.rendering <- struct{}{}:
+		defer func() { <-j.rendering }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	for {
+		if have := j.rendered(epoch); have != nil {
+			return have, nil
+		}
 		set, changes := j.read()
 		next, err := j.render(ctx, set, epoch, changes)
 		if err == nil {
@@ -81,6 +96,14 @@ func (j *jwks) current(ctx context.Context, epoch uint64) (*keySet, error) {
 			return nil, err
 		}
 	}
+}
+
+// rendered returns the present key set if somebody has rendered it.
+func (j *jwks) rendered(epoch uint64) *keySet {
+	if have := j.latest.Load(); have != nil && have.set == j.keys.Public() && have.epoch == epoch {
+		return have
+	}
+	return nil
 }
 
 // read returns the published keys and how often they had changed by then. A number
@@ -200,6 +223,9 @@ func renumber(last string, changes uint64, hash string) (numbered, error) {
 func (j *jwks) remember(k *keySet) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if n := len(j.published); n > 0 && j.published[n-1].hash == k.plain.hash {
+		return // the same for another epoch
+	}
 	j.published = append(j.published, publishedSet{k.plain.hash, k.set})
 	j.published = j.published[max(0, len(j.published)-maxPublished):]
 }

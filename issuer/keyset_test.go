@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jwks"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
+	"github.com/counterfoil/counterfoil/revocation"
 )
 
 // signedSet fetches and opens the signed key set.
@@ -229,6 +231,46 @@ func eventually(t *testing.T, what string, done func() bool) {
 	for deadline := time.Now().Add(20 * time.Second); !done(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited 20 s for %s", what)
+		}
+	}
+}
+
+// holds acknowledges a manifest and the key set that it names.
+func (n *node) holds(t *testing.T, m *revocation.Manifest) {
+	t.Helper()
+	body := fmt.Sprintf(`{"instance":"one","epoch":%d,"seq":%d,"c":"","kfid":"","keys":%q}`, m.Epoch, m.Head, m.KeySet)
+	if a := send(t, request(t, "POST", n.url+"/revocation/ack", body)); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+}
+
+// All verifiers fetch a new key set at once. It is rendered and numbered once, and who
+// holds the set of before is known to hold it.
+func TestKeySetIsRenderedOnce(t *testing.T) {
+	n := newNode(t)
+	m := n.manifest(t)
+	n.holds(t, m)
+	done, err := n.ring.Rotate(t.Context(), keyring.RotateOptions{Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := n.store.Stats().Updates
+	var all sync.WaitGroup
+	for range 500 {
+		all.Go(func() {
+			n.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/jwks.jwt", nil))
+		})
+	}
+	all.Wait()
+	if made := n.store.Stats().Updates - before; made > 50 { // maintenance makes some
+		t.Errorf("%d transactions", made)
+	}
+	for _, info := range n.ring.Keys() {
+		if info.State != keyring.Standby || info.KeyID == done.Added {
+			continue
+		}
+		if names, err := n.WaitingFor(t.Context(), info.KeyID); err != nil || len(names) != 0 {
+			t.Errorf("verifiers without a key that they hold: %v (%v)", names, err)
 		}
 	}
 }

@@ -60,6 +60,9 @@ func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always
 	var b *beginning
 	err := i.st.Update(ctx, func(tx *store.Tx) error {
 		b = &beginning{Issuer: i, tx: tx}
+		if err := i.keys.Lock(tx); err != nil {
+			return err
+		}
 		lost, err := lostEntries(tx, frames)
 		if err != nil || lost.end.Epoch == 0 && !always {
 			return err

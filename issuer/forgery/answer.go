@@ -136,8 +136,11 @@ func (d *Desk) giveUp(ctx context.Context, in *store.Incident, key *store.KeyRow
 		if in.Held {
 			return nil
 		}
-		// The entry first: it locks what two nodes that kill at once would share,
-		// so that the second counts the first.
+		if err := d.cfg.Keyring.Lock(tx); err != nil {
+			return err
+		}
+		// The entry before the count: it locks what two nodes that kill at once would
+		// share, so that the second counts the first.
 		record, err := tx.Revoke(entry)
 		if err != nil {
 			return err

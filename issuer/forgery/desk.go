@@ -32,6 +32,9 @@ type Keyring interface {
 	Verification(kid string) (*jwk.Key, keyring.Info, bool)
 	Keys() []keyring.Info
 	Rotate(context.Context, keyring.RotateOptions) (keyring.Rotation, error)
+	// Lock makes other changes of the keys wait for the end of a transaction that
+	// appends to the log and then calls Withdraw.
+	Lock(tx *store.Tx) error
 	// Withdraw gives up a key for which the caller has put an absolute entry into
 	// the log, in the same transaction.
 	Withdraw(tx *store.Tx, kid, actor string, seq uint64) error

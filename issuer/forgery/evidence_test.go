@@ -2,11 +2,13 @@ package forgery_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -291,5 +293,58 @@ func TestDryRunAndOff(t *testing.T) {
 	f.evidenceTo(f.open(forgery.Config{}), "guard", forgery.Forged, f.forge(4))
 	if got := f.incident(kid); got.State != store.IncidentQuarantined || got.Tokens != 2 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A watched notary says when it has been asked.
+type watched struct {
+	*notary.Local
+	asked chan struct{}
+}
+
+func (w *watched) Check(ctx context.Context, records []notary.Record) ([]bool, error) {
+	defer func() { w.asked <- struct{}{} }()
+	return w.Local.Check(ctx, records)
+}
+
+// Whoever is told that a token is forged shows it to nobody else. So it is in the
+// store by then, though another request with it came first and has gone away.
+func TestThreat82ForgedIsSaidWhenItIsWritten(t *testing.T) {
+	w := &watched{notary.NewLocal(right), make(chan struct{}, 16)}
+	f := newFixture(t, forgery.Config{Notary: w})
+	kid := f.active()
+	hold, held := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = f.store.Update(t.Context(), func(*store.Tx) error {
+			close(held)
+			<-hold
+			return nil
+		})
+	})
+	<-held
+	ctx, cancel := context.WithCancel(t.Context())
+	for _, ctx := range []context.Context{ctx, t.Context()} {
+		said := make(chan struct{})
+		all.Go(func() {
+			defer close(said)
+			v, err := f.desk.Found(ctx, kid, 1)
+			if err != nil {
+				t.Error(err)
+			}
+			if _, err := f.desk.Incident(t.Context(), kid); v != forgery.Forged || err != nil {
+				t.Errorf("%s is said, and the incident is %v", v, err)
+			}
+		})
+		select {
+		case <-w.asked:
+		case <-said:
+		}
+	}
+	cancel()
+	close(hold)
+	all.Wait()
+	if in := f.incident(kid); in.Tokens != 1 {
+		t.Errorf("%d tokens", in.Tokens)
 	}
 }

@@ -13,6 +13,9 @@ import (
 // maxTries is how often a step begins again because another node was faster.
 const maxTries = 8
 
+// beginLimit bounds the first step of an answer.
+const beginLimit = 5 * time.Second
+
 // found deals with a token that was forged. When it returns Forged or Canary, the
 // token is in the store or counted.
 func (d *Desk) found(ctx context.Context, f *finding) (Verdict, error) {
@@ -28,14 +31,16 @@ func (d *Desk) found(ctx context.Context, f *finding) (Verdict, error) {
 			return "", err
 		}
 	}
-	if !d.judged.add(f.mark()) { // another request was faster
-		return f.verdict, nil
+	if !counts {
+		if err := d.begin(ctx, f); err != nil {
+			return "", err
+		}
 	}
-	if counts {
+	switch { // only now: who is told that the token is known does not show it again
+	case !d.judged.add(f.mark()): // another request was faster
+		return f.verdict, nil
+	case counts:
 		d.crowd.add(f.keyID)
-	} else if err := d.begin(ctx, f); err != nil {
-		d.judged.remove(f.mark())
-		return "", err
 	}
 	if f.verdict == Canary {
 		d.counts.canaries.Add(1)
@@ -46,8 +51,12 @@ func (d *Desk) found(ctx context.Context, f *finding) (Verdict, error) {
 }
 
 // begin takes the first step of the answer, all of it in one transaction: entries for
-// token and key, the incident, the audit trail and the alarms.
+// token and key, the incident, the audit trail and the alarms. It takes its time even
+// if whoever showed the token has gone. Of a token that is in the store already
+// nothing is done.
 func (d *Desk) begin(ctx context.Context, f *finding) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beginLimit)
+	defer cancel()
 	var o *opening
 	err := d.transact(ctx, func(tx *store.Tx) (*step, error) {
 		o = &opening{desk: d, tx: tx, finding: f, step: new(step)}

@@ -35,14 +35,6 @@ func (j *judged) add(m mark) bool {
 	return true
 }
 
-// remove takes m back: nothing was done about it.
-func (j *judged) remove(m mark) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	delete(j.young, m)
-	delete(j.old, m)
-}
-
 func (j *judged) has(m mark) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()

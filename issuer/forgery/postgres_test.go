@@ -57,11 +57,47 @@ func (f *fixture) holdLog(n int) (release func()) {
 	_, err = tx.Exec("SELECT seq FROM log_head FOR UPDATE")
 	f.check(err)
 	return func() {
-		waiting := 0
-		for waiting < n && f.Context().Err() == nil {
-			f.check(f.db.QueryRow("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting))
-		}
+		f.untilWaiting(n)
 		f.check(tx.Commit())
+	}
+}
+
+// untilWaiting waits until n transactions wait for locks.
+func (f *fixture) untilWaiting(n int) {
+	f.Helper()
+	waiting := 0
+	for waiting < n && f.Context().Err() == nil {
+		f.check(f.db.QueryRow("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting))
+	}
+}
+
+// Who gives up a key locks the keys and then the log, as who kills one by hand does:
+// otherwise the two wait for each other.
+func TestGivingUpLocksKeysFirst(t *testing.T) {
+	f := newShared(t)
+	kid := f.active()
+	f.evidence(forgery.Forged, f.forge(1))
+	for range 3 {
+		f.answer()
+	}
+	f.moveOn(forgery.Grace + time.Second)
+	release := f.holdLog(1)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := f.desk.AnswerFor(t.Context(), kid); err != nil {
+			t.Error(err)
+		}
+	})
+	f.untilWaiting(1)
+	var free int
+	f.check(f.db.QueryRow("SELECT count(*) FROM (SELECT 1 FROM meta WHERE name = 'keyring.kek' FOR UPDATE SKIP LOCKED) AS free").Scan(&free))
+	if free != 0 {
+		t.Error("it waits for the log and has not locked the keys")
+	}
+	release()
+	wg.Wait()
+	if in := f.incident(kid); in.State != store.IncidentKilled {
+		t.Errorf("%+v", in)
 	}
 }
 

@@ -316,9 +316,17 @@ func (c *change) kill(kid string, next *candidate) (store.LogRecord, error) {
 	return record, c.withdraw(kid, record.Seq, next)
 }
 
+// Lock makes other changes of the keys wait for the end of a transaction. Call it
+// before the transaction appends to the log, if it may call [Keyring.Withdraw]: every
+// change locks keys and log in this order, or two of them would wait for each other.
+func (k *Keyring) Lock(tx *store.Tx) error {
+	_, err := tx.LockMeta(metaKEK)
+	return err
+}
+
 // Withdraw does what [Keyring.Kill] does to the keys, for an entry that is in the
 // log already: the database had lost the kill, and learnt of it again. Reload when
-// the transaction has committed.
+// the transaction has committed. See [Keyring.Lock].
 func (k *Keyring) Withdraw(tx *store.Tx, kid, actor string, seq uint64) error {
 	c, err := k.begin(tx, actor)
 	if err != nil {
