@@ -43,6 +43,8 @@ const (
 	KeyState     Action = "key.state"  // each step in the life of a key, beside what made it take it
 	KeyReseal    Action = "key.reseal" // under another key-encryption key
 	KeyHold      Action = "key.hold"   // a standby was sealed to the notary
+	KeyAdopt     Action = "key.adopt"  // a row of before rows were authenticated
+	KeyRefuse    Action = "key.refuse" // a row that the issuer did not write
 	KeyCanary    Action = "key.canary"
 	KeyDrill     Action = "key.drill"
 	Restored     Action = "restored"

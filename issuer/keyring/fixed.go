@@ -40,6 +40,7 @@ type fixed struct {
 type bare struct {
 	handleSecret []byte
 	refresh      []byte
+	rows         []byte // authenticates the key rows
 }
 
 // openFixed reads the feed key, the root and the secrets, and makes those that
@@ -65,7 +66,11 @@ func (k *Keyring) openFixed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.fixed = &fixed{feed: feed, handles: handles, bare: &bare{handleSecret: handle, refresh: refresh}}
+	rows, err := rowSecret(root)
+	if err != nil {
+		return err
+	}
+	k.fixed = &fixed{feed: feed, handles: handles, bare: &bare{handleSecret: handle, refresh: refresh, rows: rows}}
 	k.fixed.root, err = root.Public()
 	if err != nil {
 		return err

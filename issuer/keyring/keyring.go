@@ -132,6 +132,12 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 	if err := k.openFixed(ctx); err != nil {
 		return nil, err
 	}
+	if err := k.adopt(ctx); err != nil {
+		return nil, err
+	}
+	if err := k.refuse(ctx); err != nil {
+		return nil, err
+	}
 	for _, alg := range cfg.Algorithms {
 		if err := k.found(ctx, alg); err != nil {
 			return nil, err
@@ -173,7 +179,8 @@ func (k *Keyring) Signer(alg jwk.Algorithm) (*jws.Signer, error) {
 func (k *Keyring) Public() *jwk.Set { return k.ring.Load().public }
 
 // Keys lists every key that the ring has or had, oldest first, those of drills and
-// canaries too: look at [Info.Use].
+// canaries too: look at [Info.Use]. At the end are rows that somebody else wrote, the
+// [Refused] ones, at most 64.
 func (k *Keyring) Keys() []Info { return append([]Info(nil), k.ring.Load().infos...) }
 
 // Verification returns the public half, with its limits, of any key that the ring
@@ -181,7 +188,7 @@ func (k *Keyring) Keys() []Info { return append([]Info(nil), k.ring.Load().infos
 // looking at evidence; a token is accepted by what [Keyring.Public] holds.
 func (k *Keyring) Verification(kid string) (*jwk.Key, Info, bool) {
 	r := k.ring.Load()
-	key, ok := r.known[kid]
+	key, ok := r.known[kid] // none of a refused row
 	if !ok {
 		return nil, Info{}, false
 	}

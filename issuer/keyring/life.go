@@ -25,6 +25,7 @@ const (
 	Retiring = store.KeyRetiring
 	Retired  = store.KeyRetired
 	Killed   = store.KeyKilled
+	Refused  = store.KeyRefused // in no life: the row is not from this issuer
 )
 
 // What the keys of a ring are for.
@@ -92,6 +93,8 @@ type change struct {
 	kek   string         // id of the key-encryption key that the store is sealed under
 	rows  []store.KeyRow // as they are, also after the steps of this change
 	gone  []string       // names of keys in a token that the change made worthless
+
+	foreign []store.KeyRow // that the issuer did not write
 }
 
 // change runs fn in a transaction. What fn sets outside it sets anew each time.
@@ -122,7 +125,8 @@ func (k *Keyring) begin(tx *store.Tx, actor string) (*change, error) {
 	if c.now, err = k.clock(tx); err != nil {
 		return nil, err
 	}
-	c.rows, err = tx.Keys()
+	rows, err := tx.Keys()
+	c.rows, c.foreign = k.sift(rows)
 	return c, err
 }
 
@@ -169,13 +173,12 @@ func (c *change) move(row *store.KeyRow, to State) error {
 			next.Retired = c.now
 		}
 	}
-	if err := c.tx.UpdateKey(next); err != nil {
+	if err := c.write(&next); err != nil {
 		return err
 	}
 	if next.Sealed == "" && inToken(row.Sealed) {
 		c.gone = append(c.gone, row.Sealed)
 	}
-	next.Version++
 	*row = next
 	return c.note(audit.KeyState, row.KID, fmt.Sprintf("use=%s alg=%s from=%s to=%s", row.Use, row.Alg, from, to))
 }
@@ -183,6 +186,7 @@ func (c *change) move(row *store.KeyRow, to State) error {
 // insert adds the row of a key that was just made. [store.ErrExists] means that
 // its id was used before.
 func (c *change) insert(row store.KeyRow) error {
+	row.MAC = rowMAC(c.k.fixed.rows, &row)
 	if err := c.tx.InsertKey(row); err != nil {
 		return err
 	}

@@ -184,7 +184,7 @@ func (k *Keyring) found(ctx context.Context, alg jwk.Algorithm) error {
 // has reports whether a place has or had a key.
 func (k *Keyring) has(ctx context.Context, at place) (there bool, err error) {
 	err = k.st.View(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Keys()
+		rows, err := k.own(tx)
 		there = len(rowsIn(rows, at, Standby, Active, Retiring, Retired, Killed)) > 0
 		return err
 	})
@@ -276,9 +276,8 @@ func (c *change) hold(release *jwk.Key, row *store.KeyRow) error {
 	if row.Sealed, err = c.k.hold(release, key); err != nil {
 		return err
 	}
-	if err := c.tx.UpdateKey(*row); err != nil {
+	if err := c.write(row); err != nil {
 		return err
 	}
-	row.Version++
 	return c.note(audit.KeyHold, row.KID, "alg="+row.Alg)
 }

@@ -2,8 +2,10 @@ package keyring
 
 import (
 	"context"
+	"crypto/hmac"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/issuer/audit"
@@ -52,36 +54,67 @@ type resealing struct {
 	actor    string
 }
 
-// sealedRows are all rows that hold something sealed.
-type sealedRows struct {
-	keys    []store.KeyRow
-	secrets []store.SecretRow
+// A sealedRow is a row that holds something under the key-encryption key, a key or a
+// secret.
+type sealedRow struct {
+	key    *store.KeyRow
+	secret *store.SecretRow
+	sealed string
 }
 
-func (r *sealedRows) read(tx *store.Tx) (err error) {
-	if r.keys, err = tx.Keys(); err != nil {
-		return err
+// sealedRows reads all of them.
+func sealedRows(tx *store.Tx) (list []sealedRow, err error) {
+	keys, err := tx.Keys()
+	if err != nil {
+		return nil, err
 	}
-	r.secrets, err = tx.AllSecrets()
-	return err
+	secrets, err := tx.AllSecrets()
+	for i := range keys {
+		list = append(list, sealedRow{key: &keys[i], sealed: keys[i].Sealed})
+	}
+	for i := range secrets {
+		list = append(list, sealedRow{secret: &secrets[i], sealed: secrets[i].Sealed})
+	}
+	return slices.DeleteFunc(list, func(row sealedRow) bool { return !underKEK(row.sealed) }), err
+}
+
+func (s *sealedRow) name() string {
+	if s.key != nil {
+		return "key " + s.key.KID
+	}
+	return "secret " + s.secret.Name
+}
+
+// write puts what is sealed anew into the row.
+func (s *sealedRow) write(tx *store.Tx, sealed string) error {
+	if s.secret != nil {
+		return tx.ResealSecret(*s.secret, sealed)
+	}
+	row := *s.key
+	row.Sealed = sealed // which its MAC does not cover
+	return tx.UpdateKey(row)
 }
 
 // try seals outside the transaction what it then writes inside: a token may take
 // long to open it. A row that has changed since is a conflict.
 func (r *resealing) try(ctx context.Context, st *store.Store) (Resealed, error) {
-	var before sealedRows
-	if err := st.View(ctx, before.read); err != nil {
+	var before []sealedRow
+	err := st.View(ctx, func(tx *store.Tx) (err error) {
+		before, err = sealedRows(tx)
+		return err
+	})
+	if err != nil {
 		return Resealed{}, err
 	}
 	if err := r.check(ctx, st); err != nil {
 		return Resealed{}, err
 	}
 	anew := map[string]string{}
-	if err := r.sealAll(&before, anew); err != nil {
+	if err := r.sealAll(before, anew); err != nil {
 		return Resealed{}, err
 	}
 	var done Resealed
-	err := st.Update(ctx, func(tx *store.Tx) (err error) {
+	err = st.Update(ctx, func(tx *store.Tx) (err error) {
 		done, err = r.write(tx, anew)
 		return err
 	})
@@ -112,23 +145,38 @@ func (r *resealing) inForce(id string, err error) error {
 	return nil
 }
 
-// sealAll maps what is sealed under from to the same under to.
-func (r *resealing) sealAll(rows *sealedRows, anew map[string]string) error {
-	for _, row := range rows.keys {
-		if underKEK(row.Sealed) {
-			if err := r.seal(row.Sealed, anew); err != nil {
-				return fmt.Errorf("key %s: %w", row.KID, err)
-			}
+// sealAll maps what is sealed under from to the same under to. A key that does not
+// open is passed over if the issuer did not write its row.
+func (r *resealing) sealAll(rows []sealedRow, anew map[string]string) error {
+	for _, row := range rows {
+		err := r.seal(row.sealed, anew)
+		if row.key != nil && errors.Is(err, ErrKEK) && !r.wrote(row.key, rows) {
+			anew[row.sealed], err = row.sealed, nil
 		}
-	}
-	for _, row := range rows.secrets {
-		if underKEK(row.Sealed) {
-			if err := r.seal(row.Sealed, anew); err != nil {
-				return fmt.Errorf("secret %s: %w", row.Name, err)
-			}
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.name(), err)
 		}
 	}
 	return nil
+}
+
+// wrote reports whether the issuer wrote the row of a key. Without a root that opens
+// nobody can tell, and nothing is passed over.
+func (r *resealing) wrote(key *store.KeyRow, rows []sealedRow) bool {
+	for _, row := range rows {
+		if row.secret == nil || row.secret.Name != purposeRoot || row.secret.ID != firstSlot {
+			continue
+		}
+		l := &locker{keys: []*jwk.Key{r.from}}
+		root, err := l.openFor(purposeRoot, row.sealed)
+		if err != nil {
+			return true
+		}
+		secret, err := rowSecret(root)
+		defer clear(secret)
+		return err != nil || hmac.Equal(key.MAC, rowMAC(secret, key))
+	}
+	return true
 }
 
 // underKEK tells what is sealed under the key-encryption key from tombstones, marks,
@@ -156,11 +204,11 @@ func (r *resealing) write(tx *store.Tx, anew map[string]string) (Resealed, error
 	if err := r.inForce(tx.LockMeta(metaKEK)); err != nil {
 		return done, err
 	}
-	var rows sealedRows
-	if err := rows.read(tx); err != nil {
+	rows, err := sealedRows(tx)
+	if err != nil {
 		return done, err
 	}
-	if err := done.write(tx, &rows, anew); err != nil {
+	if err := done.write(tx, rows, anew); err != nil {
 		return done, err
 	}
 	if err := tx.SetMeta(metaKEK, done.To); err != nil {
@@ -172,33 +220,23 @@ func (r *resealing) write(tx *store.Tx, anew map[string]string) (Resealed, error
 	})
 }
 
-func (done *Resealed) write(tx *store.Tx, rows *sealedRows, anew map[string]string) error {
-	for _, row := range rows.keys {
-		if !underKEK(row.Sealed) {
-			continue
-		}
-		sealed, ok := anew[row.Sealed]
+func (done *Resealed) write(tx *store.Tx, rows []sealedRow, anew map[string]string) error {
+	for _, row := range rows {
+		sealed, ok := anew[row.sealed]
 		if !ok {
 			return store.ErrConflict
 		}
-		row.Sealed = sealed
-		if err := tx.UpdateKey(row); err != nil {
-			return err
-		}
-		done.Keys++
-	}
-	for _, row := range rows.secrets {
-		if !underKEK(row.Sealed) {
+		if sealed == row.sealed {
 			continue
 		}
-		sealed, ok := anew[row.Sealed]
-		if !ok {
-			return store.ErrConflict
-		}
-		if err := tx.ResealSecret(row, sealed); err != nil {
+		if err := row.write(tx, sealed); err != nil {
 			return err
 		}
-		done.Secrets++
+		if row.key != nil {
+			done.Keys++
+		} else {
+			done.Secrets++
+		}
 	}
 	return nil
 }

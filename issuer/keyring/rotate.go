@@ -339,6 +339,9 @@ func (k *Keyring) Withdraw(tx *store.Tx, kid, actor string, seq uint64) error {
 func (c *change) withdraw(kid string, seq uint64, next *candidate) error {
 	row := c.row(kid)
 	if row == nil {
+		if slices.ContainsFunc(c.foreign, func(r store.KeyRow) bool { return r.KID == kid }) {
+			return c.note(audit.KeyKill, kid, fmt.Sprintf("seq=%d", seq)) // nothing else is left to do about it
+		}
 		return ErrUnknownKey
 	}
 	was := row.State

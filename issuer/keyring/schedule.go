@@ -68,7 +68,7 @@ const tellWaitingEvery = 24 * time.Hour
 // All that it goes by is in the store, so that any number of nodes may call it: of
 // two that rotate at once one does, and one that was restarted forgets nothing.
 func (k *Keyring) Scheduled(ctx context.Context, gate Gate) error {
-	all := []error{k.holdStandbys(ctx)}
+	all := []error{k.refuseNew(ctx), k.holdStandbys(ctx)}
 	for _, alg := range k.cfg.Algorithms {
 		if err := k.scheduled(ctx, alg, gate); err != nil {
 			all = append(all, err)

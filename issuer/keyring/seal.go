@@ -159,7 +159,7 @@ type candidate struct {
 func (k *Keyring) candidate(ctx context.Context, at place, kid string) (*candidate, error) {
 	var waiting []*store.KeyRow
 	err := k.st.View(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Keys()
+		rows, err := k.own(tx)
 		waiting = rowsIn(rows, at, Standby)
 		return err
 	})

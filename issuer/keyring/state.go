@@ -34,6 +34,7 @@ type ring struct {
 	public   *jwk.Set
 	canaries *jwk.Set
 	bare     int                 // standbys that are not sealed to the notary
+	unmarked bool                // there are foreign rows to refuse
 	known    map[string]*jwk.Key // the public half of every key that is or was, by kid
 
 	signers map[place]*jws.Signer
@@ -147,9 +148,13 @@ func (k *Keyring) build(ctx context.Context, rows []store.KeyRow, kek string) (*
 		kek: kek, known: map[string]*jwk.Key{}, signers: map[place]*jws.Signer{},
 		opened: map[string]*jwk.Key{}, closed: map[place]error{},
 	}
-	var public, canaries []*jwk.Key
 	for i := range rows {
-		row := &rows[i]
+		r.count(&rows[i])
+	}
+	own, foreign := k.sift(rows)
+	var public, canaries []*jwk.Key
+	for i := range own {
+		row := &own[i]
 		r.add(row)
 		key, err := k.publicHalf(row)
 		if err != nil {
@@ -170,6 +175,7 @@ func (k *Keyring) build(ctx context.Context, rows []store.KeyRow, kek string) (*
 			return nil, err
 		}
 	}
+	r.leaveOut(k, foreign)
 	var err error
 	if r.public, err = jwk.NewSet(public...); err != nil {
 		return nil, err
@@ -178,9 +184,12 @@ func (k *Keyring) build(ctx context.Context, rows []store.KeyRow, kek string) (*
 	return r, err
 }
 
-func (r *ring) add(row *store.KeyRow) {
+func (r *ring) count(row *store.KeyRow) {
 	r.rows = append(r.rows, version{row.KID, row.Version})
-	r.changes += uint64(row.Version)
+	r.changes += counted(row)
+}
+
+func (r *ring) add(row *store.KeyRow) {
 	r.infos = append(r.infos, Info{
 		KeyID: row.KID, Use: row.Use, Algorithm: jwk.Algorithm(row.Alg), State: row.State,
 		Published: row.Published.UTC(), Activated: utc(row.Activated), Stopped: utc(row.Retired),

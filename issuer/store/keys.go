@@ -16,6 +16,7 @@ const (
 	KeyRetiring KeyState = "retiring" // published until its last token has expired
 	KeyRetired  KeyState = "retired"  // not published
 	KeyKilled   KeyState = "killed"   // stolen; an absolute entry stands against it
+	KeyRefused  KeyState = "refused"  // not a key of the issuer: somebody else wrote the row
 )
 
 // A KeyRow is one key of the issuer. Rows are never deleted: a kid is not used
@@ -30,15 +31,16 @@ type KeyRow struct {
 	Published time.Time // as a standby
 	Activated time.Time // zero: not yet, like Retired
 	Retired   time.Time
-	Version   int64 // counts UpdateKey
+	Version   int64  // counts UpdateKey
+	MAC       []byte // of the issuer over the rest, but for Sealed and Version
 }
 
-const keyColumns = "kid, use, alg, state, sealed, public, published, activated, retired, version"
+const keyColumns = "kid, use, alg, state, sealed, public, published, activated, retired, version, mac"
 
 func (k *KeyRow) dest() []any {
 	return []any{
 		text{&k.KID}, text{&k.Use}, text{&k.Alg}, text{(*string)(&k.State)}, text{&k.Sealed}, bytes{&k.Public},
-		millis{&k.Published}, millis{&k.Activated}, millis{&k.Retired}, signed{&k.Version},
+		millis{&k.Published}, millis{&k.Activated}, millis{&k.Retired}, signed{&k.Version}, bytes{&k.MAC},
 	}
 }
 
@@ -46,22 +48,31 @@ func (k *KeyRow) dest() []any {
 // another key is active for the same use and algorithm. k.Version is ignored.
 func (tx *Tx) InsertKey(k KeyRow) error {
 	n, err := tx.exec("INSERT INTO keys ("+keyColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1) ON CONFLICT DO NOTHING`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10) ON CONFLICT DO NOTHING`,
 		k.KID, k.Use, k.Alg, string(k.State), k.Sealed, k.Public,
-		toMillis(k.Published), toMillis(k.Activated), toMillis(k.Retired))
+		toMillis(k.Published), toMillis(k.Activated), toMillis(k.Retired), k.MAC)
 	return one(n, err, ErrExists)
 }
 
-// UpdateKey writes the state, both halves of the key and the times of k over the key
+// UpdateKey writes the state, both halves of the key, the times and the MAC of k over the key
 // with its kid if k.Version is still that of the row, and [ErrConflict]
 // otherwise. So it is when another key is active for the same use and
 // algorithm: retire that one first.
 func (tx *Tx) UpdateKey(k KeyRow) error {
 	n, err := tx.exec(`UPDATE keys SET state = $2, sealed = $3, public = $4, published = $5, activated = $6, retired = $7,
-		version = version + 1 WHERE kid = $1 AND version = $8 AND ($2 <> 'active' OR NOT EXISTS
+		mac = $9, version = version + 1 WHERE kid = $1 AND version = $8 AND ($2 <> 'active' OR NOT EXISTS
 			(SELECT 1 FROM keys o WHERE o.use = keys.use AND o.alg = keys.alg AND o.state = 'active' AND o.kid <> $1))`,
 		k.KID, string(k.State), k.Sealed, k.Public,
-		toMillis(k.Published), toMillis(k.Activated), toMillis(k.Retired), k.Version)
+		toMillis(k.Published), toMillis(k.Activated), toMillis(k.Retired), k.Version, k.MAC)
+	return one(n, err, ErrConflict)
+}
+
+// RefuseKey writes the MAC and the version of k over the row with its kid, and the state
+// [KeyRefused], if the version of the row still is was, and [ErrConflict] otherwise. It
+// leaves alone what else somebody wrote there.
+func (tx *Tx) RefuseKey(k KeyRow, was int64) error {
+	n, err := tx.exec("UPDATE keys SET state = $2, mac = $3, version = $4 WHERE kid = $1 AND version = $5",
+		k.KID, string(KeyRefused), k.MAC, k.Version, was)
 	return one(n, err, ErrConflict)
 }
 

@@ -156,14 +156,14 @@ func alarmsAreBounded(t *testing.T, db Database) {
 
 func probes(t *testing.T, db Database) {
 	st := open(t, db)
-	a := store.Probe{KeyID: "k1", Node: "n", At: someTime, Record: []byte{1}}
-	b := store.Probe{KeyID: "k1", Node: "n", At: someTime.Add(1e9), Record: []byte{2}}
+	a := store.Probe{KeyID: "k1", Node: "n", At: someTime, Dies: someTime.Add(1e9), Record: []byte{1}}
+	b := store.Probe{KeyID: "k1", Node: "n", At: someTime.Add(1e9), Dies: someTime.Add(2e9), Record: []byte{2}}
 	update(t, st, func(tx *store.Tx) error { return errors.Join(tx.InsertProbe(a), tx.InsertProbe(b), tx.InsertProbe(a)) })
 	after := func(at time.Time) []store.Probe {
 		return read(t, st, func(tx *store.Tx) ([]store.Probe, error) { return tx.Probes(at) })
 	}
-	equal(t, "probes", after(someTime.Add(-1e9)), []store.Probe{b, a})
-	equal(t, "newer probes", after(someTime), []store.Probe{b})
+	equal(t, "probes", after(someTime.Add(1e9-1e6)), []store.Probe{b, a})
+	equal(t, "probes that live", after(someTime.Add(1e9)), []store.Probe{b})
 	update(t, st, func(tx *store.Tx) error { return tx.RemoveProbes(someTime.Add(1e9)) })
 	equal(t, "probes kept", after(time.Time{}), []store.Probe{b})
 }

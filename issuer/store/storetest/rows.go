@@ -298,7 +298,7 @@ func keys(t *testing.T, db Database) {
 	st := open(t, db)
 	k := store.KeyRow{
 		KID: "k1", Use: "at+jwt", Alg: "ES256", State: store.KeyActive, Sealed: "a.b.c", Public: []byte(`{}`), Published: someTime,
-		Activated: someTime.Add(1e9),
+		Activated: someTime.Add(1e9), MAC: []byte("of one"),
 	}
 	standby := store.KeyRow{KID: "k2", Use: "at+jwt", Alg: "ES256", State: store.KeyStandby, Published: someTime.Add(2e9)}
 	feed := store.KeyRow{KID: "k3", Use: "feed", Alg: "ES256", State: store.KeyActive, Published: someTime.Add(3e9)}
@@ -315,12 +315,19 @@ func keys(t *testing.T, db Database) {
 	standby.State = store.KeyActive
 	wantUpdate(t, st, store.ErrConflict, func(tx *store.Tx) error { return tx.UpdateKey(standby) })
 
-	k.State, k.Retired = store.KeyRetired, someTime.Add(4e9)
+	k.State, k.Retired, k.MAC = store.KeyRetired, someTime.Add(4e9), []byte("of another")
 	update(t, st, func(tx *store.Tx) error { return errors.Join(tx.UpdateKey(k), tx.UpdateKey(standby)) })
 	wantUpdate(t, st, store.ErrConflict, func(tx *store.Tx) error { return tx.UpdateKey(k) })
 	k.Version = 2
 	equal(t, "key", read(t, st, func(tx *store.Tx) (store.KeyRow, error) { return tx.Key("k1") }), k)
 	equal(t, "signs now", read(t, st, func(tx *store.Tx) (store.KeyRow, error) { return tx.Key("k2") }).State, store.KeyActive)
+
+	refused := feed
+	refused.Version, refused.MAC, refused.Alg = 7, []byte("of a third"), "not written"
+	wantUpdate(t, st, store.ErrConflict, func(tx *store.Tx) error { return tx.RefuseKey(refused, 2) })
+	update(t, st, func(tx *store.Tx) error { return tx.RefuseKey(refused, 1) })
+	refused.Alg, refused.State = feed.Alg, store.KeyRefused
+	equal(t, "refused", read(t, st, func(tx *store.Tx) (store.KeyRow, error) { return tx.Key("k3") }), refused)
 }
 
 func secretsAndMeta(t *testing.T, db Database) {
