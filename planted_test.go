@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -37,9 +38,19 @@ func TestPlanted(t *testing.T) {
 	if len(patches) < leastPatches {
 		t.Errorf("%d planted bugs, want at least %d", len(patches), leastPatches)
 	}
-	tree := copyTree(t)
+	copies := 1
+	if *planted == "all" {
+		copies = runtime.GOMAXPROCS(0)
+	}
+	trees := make(chan string, copies)
+	for range copies {
+		trees <- copyTree(t)
+	}
 	for _, patch := range patches {
 		t.Run(strings.TrimSuffix(filepath.Base(patch), ".patch"), func(t *testing.T) {
+			t.Parallel()
+			tree := <-trees
+			defer func() { trees <- tree }()
 			plant(t, tree, patch)
 		})
 	}
@@ -64,7 +75,7 @@ func plant(t *testing.T, tree, patch string) {
 	}
 	in(t, tree, "git", "apply", absolute)
 	defer in(t, tree, "git", "apply", "-R", absolute)
-	cmd := exec.Command("go", "test", "-count=1", "-vet=off", "-run", "^"+m[2]+"$", m[1])
+	cmd := exec.Command("go", "test", "-count=1", "-vet=off", "-ldflags=-s -w", "-run", "^"+m[2]+"$", m[1])
 	cmd.Dir = tree
 	out, err := cmd.CombinedOutput()
 	switch {
