@@ -27,7 +27,14 @@ const (
 	dialTimeout      = 3 * time.Second
 	handshakeTimeout = 3 * time.Second
 	idleTimeout      = 90 * time.Second
-	maxHeaderBytes   = 64 << 10 // of a response
+
+	// With HTTP/2 all requests share one connection. After pingAfter without a frame
+	// it has pingTimeout to show that it is not dead; without, every further request
+	// would wait on it, as long as the kernel does.
+	pingAfter   = 2 * time.Second
+	pingTimeout = 2 * time.Second
+
+	maxHeaderBytes = 64 << 10 // of a response
 )
 
 var (
@@ -119,6 +126,7 @@ func NewClient(u *url.URL, allow []netip.Prefix) *http.Client {
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxHeaderBytes,
 			ForceAttemptHTTP2:      true,
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 			DisableCompression:     true,
 		},
 		CheckRedirect: noRedirect,

@@ -90,11 +90,17 @@ func (cfg *Config) place(text string) (*place, error) {
 	p := &place{url: text, timeout: cmp.Or(cfg.Timeout, DefaultTimeout)}
 	// One connection for each request under way, kept for the next one: HTTP/1.1
 	// has nothing that a lost answer of another request could hold up.
-	transport := &http.Transport{MaxIdleConnsPerHost: maxTags, IdleConnTimeout: time.Minute, DisableCompression: true}
+	// A connection that is being made outlives the request that wanted it, and needs
+	// bounds of its own.
+	dialer := &net.Dialer{Timeout: p.timeout}
+	transport := &http.Transport{
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: p.timeout,
+		MaxIdleConnsPerHost: maxTags, IdleConnTimeout: time.Minute, DisableCompression: true,
+	}
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		p.base = "http://notary"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
+			return dialer.DialContext(ctx, "unix", path)
 		}
 	} else {
 		p.base = strings.TrimRight(text, "/")

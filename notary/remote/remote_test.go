@@ -394,6 +394,34 @@ func TestHangingNotary(t *testing.T) {
 	}
 }
 
+// What takes connections and never answers TLS, such as a notary that is stopped,
+// keeps none of them: each ask would leave one behind.
+func TestHangingHandshakeIsGivenUp(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	ended := make(chan error)
+	go func() {
+		conn, err := ln.Accept()
+		if err == nil {
+			defer conn.Close()
+			conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_, err = io.Copy(io.Discard, conn)
+		}
+		ended <- err
+	}()
+	cfg := newAuthority(t).client("https://" + ln.Addr().String())
+	cfg.Timeout = 50 * time.Millisecond
+	if _, err := open(t, cfg).Tag(t.Context(), "k1", notary.Digest{}); !errors.Is(err, notary.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the connection stays: %v", err)
+	}
+}
+
 // No answer of the notary and no line of its log holds its secrets.
 func TestNothingElseLeaves(t *testing.T) {
 	path := socket(t)
