@@ -224,7 +224,7 @@ func (d *Desk) idle(ctx context.Context, in *store.Incident, key *store.KeyRow) 
 			idle = in.Drill
 			return err
 		}
-		dead := now.Add(-d.cfg.TokenLife - skew) // what was made before
+		dead := now.Add(-d.tokenLife() - skew) // what was made before
 		restored, err := tx.Restored()
 		if err != nil || restored.After(dead) {
 			return err

@@ -2,6 +2,7 @@ package forgery_test
 
 import (
 	"bytes"
+	"cmp"
 	"database/sql"
 	"fmt"
 	"log/slog"
@@ -111,7 +112,7 @@ func (f *fixture) openRingOn(st *store.Store) *keyring.Keyring {
 // open opens one more desk, as another node or a restarted one does.
 func (f *fixture) open(cfg forgery.Config) *forgery.Desk {
 	f.Helper()
-	cfg.Issuer, cfg.Store, cfg.TokenLife = issuerURL, f.store, tokenLife
+	cfg.Issuer, cfg.Store, cfg.TokenLife = issuerURL, f.store, cmp.Or(cfg.TokenLife, tokenLife)
 	if f.dial != nil {
 		cfg.Store = f.dial()
 	}

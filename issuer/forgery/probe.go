@@ -31,13 +31,22 @@ var errDoubt = errors.New("notaries disagree about their own tags")
 type probes struct {
 	mu      sync.Mutex
 	kept    []notary.Record // of all nodes, of the time of tokens that may be alive
+	longest time.Duration   // how long the longest of those is kept
 	doubt   store.Incident  // of the key ProbeKeyID
 	keptAt  time.Time       // when this node kept its last one
 	learned time.Time       // when kept and doubt were read
 }
 
-// life is how long a token may be accepted after it was tagged.
-func (d *Desk) life() time.Duration { return d.cfg.TokenLife + afterLife }
+// life is how long a token may be accepted after it was tagged, by any node: the
+// tokens of before live on when somebody makes their life shorter.
+func (d *Desk) life() time.Duration {
+	d.probes.mu.Lock()
+	defer d.probes.mu.Unlock()
+	return max(d.cfg.TokenLife+afterLife, d.probes.longest)
+}
+
+// tokenLife is the longest life of a token that may be alive.
+func (d *Desk) tokenLife() time.Duration { return d.life() - afterLife }
 
 // probeKeys are the kids that a probe is made for.
 func (d *Desk) probeKeys() []string {
@@ -181,7 +190,7 @@ func tag(ctx context.Context, tagger notary.Tagger, kids []string) ([]notary.Rec
 }
 
 // keepProbes puts a probe for each key into the store now and then, and takes out
-// those that are older than any token.
+// those that no token of their time and node has outlived.
 func (d *Desk) keepProbes(ctx context.Context) error {
 	d.probes.mu.Lock()
 	done := within(d.cfg.Now(), d.probes.keptAt, keepEvery)
@@ -199,12 +208,12 @@ func (d *Desk) keepProbes(ctx context.Context) error {
 			return err
 		}
 		for _, row := range rows {
-			row.At = now
+			row.At, row.Dies = now, now.Add(d.cfg.TokenLife+afterLife)
 			if err := tx.InsertProbe(row); err != nil {
 				return err
 			}
 		}
-		return tx.RemoveProbes(now.Add(-d.life()))
+		return tx.RemoveProbes(now)
 	})
 	if err == nil {
 		d.probes.mu.Lock()
@@ -253,7 +262,7 @@ func (d *Desk) learn(ctx context.Context, lately time.Duration) error {
 		if err != nil {
 			return err
 		}
-		if rows, err = tx.Probes(now.Add(-d.life())); err != nil {
+		if rows, err = tx.Probes(now); err != nil {
 			return err
 		}
 		doubt, err = tx.Incident(ProbeKeyID)
@@ -262,8 +271,9 @@ func (d *Desk) learn(ctx context.Context, lately time.Duration) error {
 	if err != nil {
 		return err
 	}
-	kept := make([]notary.Record, 0, len(rows))
+	kept, longest := make([]notary.Record, 0, len(rows)), time.Duration(0)
 	for _, row := range rows {
+		longest = max(longest, row.Dies.Sub(row.At))
 		records, err := notary.ParseReport(row.Record)
 		if err != nil {
 			return err
@@ -272,7 +282,7 @@ func (d *Desk) learn(ctx context.Context, lately time.Duration) error {
 	}
 	d.probes.mu.Lock()
 	defer d.probes.mu.Unlock()
-	d.probes.kept, d.probes.doubt, d.probes.learned = kept, doubt, d.cfg.Now()
+	d.probes.kept, d.probes.longest, d.probes.doubt, d.probes.learned = kept, longest, doubt, d.cfg.Now()
 	return nil
 }
 

@@ -260,3 +260,38 @@ func TestQuarantineIsProlonged(t *testing.T) {
 		t.Errorf("log %v", got)
 	}
 }
+
+// Who makes tokens live shorter, and changes the notary's secret with the wait that
+// the shorter life asks for, has not outlived the tokens of before: they are no
+// forgeries, and their sessions keep the key.
+func TestThreat88TokensThatLiveLongerThanNewOnes(t *testing.T) {
+	const longer = time.Hour
+	f := newFixture(t, forgery.Config{TokenLife: longer})
+	f.signIn("s1")
+	old := f.mintBy(f.notary, map[string]any{"exp": f.clock.Now().Add(longer).Unix()})
+	for _, secrets := range [][]notary.Secret{{right, wrong}, {wrong, right}} {
+		f.notary = notary.NewLocal(secrets[0], secrets[1:]...)
+		f.desk = f.open(forgery.Config{})
+		f.probe()
+	}
+	f.clock.advance((longer + forgery.AfterLife) / 2)
+	if f.desk.Life() != longer+forgery.AfterLife {
+		t.Errorf("tokens are taken to live %v", f.desk.Life()-forgery.AfterLife)
+	}
+	kid := f.active()
+	f.evidence(forgery.Forged, f.forge(1))
+	for range 2 {
+		f.answer()
+	}
+	if in := f.incident(kid); in.State != store.IncidentSwitched || !in.Drained.IsZero() {
+		t.Errorf("a session has its token of before, and %+v", in)
+	}
+	f.notary = notary.NewLocal(wrong)
+	f.desk = f.open(forgery.Config{})
+	f.evidence(forgery.Unknown, old)
+	f.clock.advance(longer)
+	f.probe()
+	if f.desk.Life() != tokenLife+forgery.AfterLife {
+		t.Errorf("the last of them is gone, and tokens are taken to live %v", f.desk.Life()-forgery.AfterLife)
+	}
+}
