@@ -35,13 +35,24 @@ type clientJSON struct {
 	Disabled   bool      `json:"disabled"`
 	Created    time.Time `json:"created"`
 	Secret     string    `json:"secret,omitempty"`
-	Credential string    `json:"credential,omitempty"` // "ID:SECRET", the content of a credential file
+	Credential string    `json:"credential,omitempty"` // the content of a credential file
 }
 
-func showClient(c *store.Client, secret string) clientJSON {
-	out := clientJSON{ID: c.ID, Kind: c.Kind, Disabled: c.Disabled, Created: c.Created.UTC(), Secret: secret}
-	if secret != "" {
-		out.Credential = c.ID + ":" + secret
+func showClient(c *store.Client) clientJSON {
+	return clientJSON{ID: c.ID, Kind: c.Kind, Disabled: c.Disabled, Created: c.Created.UTC()}
+}
+
+// showSecret shows a client with the secret that it has just been given. The
+// credential of a verifier names the root key too, so that the verifier knows the
+// issuer at first contact.
+func (i *Issuer) showSecret(c *store.Client, secret string) clientJSON {
+	out := showClient(c)
+	if secret == "" {
+		return out
+	}
+	out.Secret, out.Credential = secret, c.ID+":"+secret
+	if c.Kind == kindVerifier {
+		out.Credential += "\nroot " + i.keys.Root().Thumbprint()
 	}
 	return out
 }
@@ -72,7 +83,7 @@ func (i *Issuer) listClients(w http.ResponseWriter, r *http.Request) error {
 	err := i.st.View(r.Context(), func(tx *store.Tx) error {
 		clients, err := tx.Clients()
 		for n := range clients {
-			list.Items = append(list.Items, showClient(&clients[n], ""))
+			list.Items = append(list.Items, showClient(&clients[n]))
 		}
 		return err
 	})
@@ -111,7 +122,7 @@ func (i *Issuer) addClient(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return serve.WriteJSON(w, http.StatusCreated, showClient(&c, secret))
+	return serve.WriteJSON(w, http.StatusCreated, i.showSecret(&c, secret))
 }
 
 // newClientSecret serves POST /admin/clients/{id}/secret. The secret before is
@@ -131,7 +142,7 @@ func (i *Issuer) newClientSecret(w http.ResponseWriter, r *http.Request) error {
 		if err := tx.UpdateClient(c); err != nil {
 			return err
 		}
-		out = showClient(&c, secret)
+		out = i.showSecret(&c, secret)
 		return i.record(r.Context(), tx, audit.ClientSecret, c.ID, "")
 	})
 	if err != nil {

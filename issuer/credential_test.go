@@ -10,8 +10,10 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 )
 
+// basic shows the first line of a credential.
 func basic(credential string) string {
-	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(credential))
+	shown, _, _ := strings.Cut(credential, "\n")
+	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(shown))
 }
 
 // newRemote is an issuer whose URL is not on loopback.
@@ -36,8 +38,11 @@ func TestVerifierCredential(t *testing.T) {
 	n := newRemote(t)
 	good := n.addClient(t, "orders", "verifier")
 	other := n.addClient(t, "program", "confidential")
-	if good.Credential != "orders:"+good.Secret {
-		t.Errorf("credential is not NAME:SECRET")
+	if good.Credential != "orders:"+good.Secret+"\nroot "+n.ring.Root().Thumbprint() {
+		t.Errorf("credential is not NAME:SECRET and the root key")
+	}
+	if other.Credential != "program:"+other.Secret {
+		t.Errorf("credential of a program is not NAME:SECRET")
 	}
 	status := func(headers ...string) int { return n.get(t, "/revocation/key", headers...).status }
 	for name, c := range map[string]struct {

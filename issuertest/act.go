@@ -203,7 +203,7 @@ func (i *Issuer) Admin(t testing.TB, method, path string, in, out any) {
 }
 
 // Credential makes a client of the kind verifier and returns what its file would
-// hold: NAME:SECRET.
+// hold: NAME:SECRET, and the root key.
 func (i *Issuer) Credential(t testing.TB, name string) string {
 	t.Helper()
 	var out struct {

@@ -8,10 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -46,13 +43,16 @@ type Config struct {
 	JWKSURL string
 
 	// Credential is what "counterfoil client add --verifier NAME" printed:
-	// NAME:SECRET. The feed is keyed for its holders only. CredentialFile names
-	// a file that holds it, read again at each use.
+	// NAME:SECRET, and in a second line the issuer's root key. The feed is keyed
+	// for its holders only. CredentialFile names a file that holds it, read again
+	// at each use.
 	Credential     string
 	CredentialFile string
 
 	// Root is the RFC 7638 thumbprint of the issuer's root key, which signs who
-	// may sign the feed. Empty pins the one seen at first contact.
+	// may sign the feed. Default the one that the credential names. Where neither
+	// does, the one seen at first contact is pinned: name it where somebody may
+	// stand between issuer and verifier, all the more without StateDir.
 	Root string
 
 	// StateDir keeps keys, table and pins, so that a Verifier can start while
@@ -134,6 +134,9 @@ func (c *Config) check() error {
 		c.Log = slog.Default()
 	}
 	c.Instance = cmp.Or(c.Instance, defaultInstance())
+	if c.Root != "" && !isThumbprint(c.Root) {
+		return errors.New("verifier: Root is not an RFC 7638 thumbprint")
+	}
 	return c.checkURLs()
 }
 
@@ -149,7 +152,7 @@ func (c *Config) checkURLs() error {
 		}
 	}
 	if c.Credential != "" {
-		if _, err := parseCredential(c.Credential); err != nil {
+		if _, err := c.rootThumbprint(); err != nil {
 			return err
 		}
 	}
@@ -179,33 +182,6 @@ func (c *Config) policy() jwt.Policy {
 		Issuer: c.Issuer, Audience: c.Audience, Type: c.Type, Algorithms: c.Algorithms,
 		Leeway: c.Leeway, MaxLife: c.MaxLife, Now: c.Now, InsecureSkipType: c.InsecureSkipType,
 	}
-}
-
-// credential is what a verifier shows to the feed (RFC 7617).
-type credential struct{ name, secret string }
-
-func parseCredential(s string) (credential, error) {
-	s = strings.TrimSpace(s)
-	name, secret, _ := strings.Cut(s, ":")
-	if name == "" || secret == "" || len(s) > maxCredential || strings.ContainsFunc(s, unicode.IsControl) {
-		return credential{}, errors.New("verifier: a credential is NAME:SECRET on one line")
-	}
-	return credential{name, secret}, nil
-}
-
-// credential returns the zero value where none is configured.
-func (c *Config) credential() (credential, error) {
-	switch {
-	case c.Credential != "":
-		return parseCredential(c.Credential)
-	case c.CredentialFile != "":
-		text, err := os.ReadFile(c.CredentialFile)
-		if err != nil {
-			return credential{}, err
-		}
-		return parseCredential(string(text))
-	}
-	return credential{}, nil
 }
 
 // client returns the client for one origin.

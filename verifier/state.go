@@ -141,7 +141,9 @@ func (f *feed) readSaved() (*savedFeed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Issuer != f.cfg.Issuer || f.cfg.Root != "" && root.Thumbprint() != f.cfg.Root {
+	// A credential that cannot be read names nothing; the pin in the state stands.
+	named, _ := f.cfg.rootThumbprint()
+	if s.Issuer != f.cfg.Issuer || named != "" && root.Thumbprint() != named {
 		return nil, errRoot
 	}
 	a := newAnchor(root, f.cfg.Issuer)

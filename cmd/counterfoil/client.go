@@ -36,7 +36,9 @@ func (a *app) clientAddCommand() *cobra.Command {
 		Long: `Add a client. Its credential, NAME:SECRET on one line, is printed once on stdout.
 
 A verifier is a service or a guard that follows the revocation feed. The file goes
-to guard --credential FILE, or to verifier.Config.CredentialFile.`,
+to guard --credential FILE, or to verifier.Config.CredentialFile. Its second line
+names the issuer's root key: a verifier that has the file takes nobody else for the
+issuer.`,
 		Example: "counterfoil client add --verifier orders > orders.credential",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kind, err := kindOf(verifier, confidential, public)
