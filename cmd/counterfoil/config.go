@@ -118,7 +118,8 @@ type ServeConfig struct {
 	// https://app.example.
 	TrustedOrigins []string `yaml:"trusted_origins"`
 
-	// Algorithms to sign access tokens with; the first is the default one.
+	// Algorithms to sign access tokens with; the first is the default one. Keys of one
+	// that was taken away retire at the next start.
 	Algorithms []string `yaml:"algorithms" flag:"alg"`
 	// Life of an access token.
 	TokenLife time.Duration `yaml:"token_life"`

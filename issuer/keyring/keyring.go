@@ -56,7 +56,7 @@ type Config struct {
 	Maker        KeyMaker         // of signing keys that live in a token; default: they are made in memory and sealed
 	Notary       notary.Releaser  // a notary in a process of its own, to which standbys are sealed; default: none
 	WitnessKeys  *jwk.Set         // of the notary, for the trust statement; default: those that are in it; none if empty
-	Algorithms   []jwk.Algorithm  // the first is the default one; default ES256
+	Algorithms   []jwk.Algorithm  // the first is the default one; keys of others retire; default ES256
 	MaxTokenLife time.Duration    // longest life of a token that a verifier takes; default 1 h
 	JWKSMaxAge   time.Duration    // how long a published key set may be cached; default 5 min
 	RotateEvery  time.Duration    // how long a key signs before [Keyring.Scheduled] replaces it; default 30 days; negative: for ever
@@ -111,8 +111,9 @@ type Keyring struct {
 	reading chan struct{}        // holds one token while a reload runs, so that the newest read wins
 	ahead   atomic.Int64         // by how many nanoseconds the clock of the store was ahead of ours when it was last read
 
-	mu   sync.Mutex
-	told map[place]time.Time // when it was last said that its rotation waits for verifiers
+	mu     sync.Mutex
+	told   map[place]time.Time // when it was last said that its rotation waits for verifiers
+	ending map[string]string   // kids by the names of keys in a token that may be of no use any more
 }
 
 // Open reads the keyring from the store, and makes it first if it is not there.
@@ -121,7 +122,7 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	k := &Keyring{st: st, cfg: cfg, reading: make(chan struct{}, 1), told: map[place]time.Time{}}
+	k := &Keyring{st: st, cfg: cfg, reading: make(chan struct{}, 1), told: map[place]time.Time{}, ending: map[string]string{}}
 	var err error
 	if k.locker, err = newLocker(&cfg); err != nil {
 		return nil, err
@@ -136,6 +137,9 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 		return nil, err
 	}
 	if err := k.refuse(ctx); err != nil {
+		return nil, err
+	}
+	if err := k.retireUnused(ctx); err != nil {
 		return nil, err
 	}
 	for _, alg := range cfg.Algorithms {

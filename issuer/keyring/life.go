@@ -284,6 +284,29 @@ type KeyMaker interface {
 	ForgetKey(ctx context.Context, name string) error
 }
 
+// awaitEnd keeps the names of keys in a token that a transaction of somebody else made
+// worthless, if it commits.
+func (k *Keyring) awaitEnd(kid string, names []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, name := range names {
+		k.ending[name] = kid
+	}
+}
+
+// ended returns those of them whose rows are tombstones by now.
+func (k *Keyring) ended(r *ring) (names []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name, kid := range k.ending {
+		if info, _ := r.info(kid); info.State == Retired || info.State == Killed {
+			names = append(names, name)
+			delete(k.ending, name)
+		}
+	}
+	return names
+}
+
 // forget destroys keys in a token whose rows are tombstones.
 func (k *Keyring) forget(ctx context.Context, names []string) {
 	ctx = context.WithoutCancel(ctx) // nobody comes back for them

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
@@ -155,8 +156,38 @@ func (c *change) start(row *store.KeyRow, opened *candidate) error {
 	return c.move(row, Active)
 }
 
-// found makes the first keys of an algorithm: one active and two standby. Of
-// several nodes the first one does it.
+// retireUnused ends the keys of algorithms that are not configured any more, as a
+// rotation would that has no successor. It is done at the start only: of two nodes
+// with different configurations, which run at once while one is rolled out, neither
+// undoes each second what the other does.
+func (k *Keyring) retireUnused(ctx context.Context) error {
+	var retired []string
+	err := k.change(ctx, actorSelf, func(c *change) error {
+		retired = nil
+		for i := range c.rows {
+			row := &c.rows[i]
+			if row.Use != UseAccess || slices.Contains(k.cfg.Algorithms, jwk.Algorithm(row.Alg)) {
+				continue
+			}
+			to, due := map[State]State{Standby: Retired, Active: Retiring}[row.State]
+			if !due {
+				continue
+			}
+			if err := c.move(row, to); err != nil {
+				return err
+			}
+			retired = append(retired, row.KID)
+		}
+		return nil
+	})
+	if err == nil && len(retired) > 0 {
+		k.cfg.Log.Warn("these keys are for algorithms that are not configured any more: tokens under them are good until they expire", "kids", retired)
+	}
+	return err
+}
+
+// found makes the first keys of an algorithm, or the first ones since it is configured
+// again: one active and two standby. Of several nodes the first one does it.
 func (k *Keyring) found(ctx context.Context, alg jwk.Algorithm) error {
 	at := place{UseAccess, alg}
 	there, err := k.has(ctx, at)
@@ -169,7 +200,7 @@ func (k *Keyring) found(ctx context.Context, alg jwk.Algorithm) error {
 	}
 	var taken bool
 	err = k.change(ctx, actorSelf, func(c *change) error {
-		taken = len(c.in(at, Standby, Active, Retiring, Retired, Killed)) == 0
+		taken = len(c.in(at, Standby, Active)) == 0
 		if !taken {
 			return nil // another node was faster
 		}
@@ -181,11 +212,11 @@ func (k *Keyring) found(ctx context.Context, alg jwk.Algorithm) error {
 	return err
 }
 
-// has reports whether a place has or had a key.
+// has reports whether a place has a key that signs or will.
 func (k *Keyring) has(ctx context.Context, at place) (there bool, err error) {
 	err = k.st.View(ctx, func(tx *store.Tx) error {
 		rows, err := k.own(tx)
-		there = len(rowsIn(rows, at, Standby, Active, Retiring, Retired, Killed)) > 0
+		there = len(rowsIn(rows, at, Standby, Active)) > 0
 		return err
 	})
 	return there, err

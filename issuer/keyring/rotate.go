@@ -297,7 +297,7 @@ func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.Log
 		}
 		return err
 	})
-	if err == nil && at.use == UseAccess {
+	if err == nil && info.State != Refused && at.use == UseAccess && slices.Contains(k.cfg.Algorithms, at.alg) {
 		k.refill(ctx, at)
 	}
 	return record, err
@@ -332,7 +332,11 @@ func (k *Keyring) Withdraw(tx *store.Tx, kid, actor string, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	return c.withdraw(kid, seq, nil)
+	if err := c.withdraw(kid, seq, nil); err != nil {
+		return err
+	}
+	k.awaitEnd(kid, c.gone)
+	return nil
 }
 
 // withdraw moves a key to killed and puts another one in its place.

@@ -389,3 +389,55 @@ func TestThreat96WithdrawnKeyAtItsIssuer(t *testing.T) {
 		t.Errorf("retired: %v", err)
 	}
 }
+
+// An algorithm that is not configured any more loses its keys as by a rotation that has
+// no successor, and has new ones when it comes back.
+func TestAlgorithmTakenAway(t *testing.T) {
+	now, st, kek := newClock(), newStore(t), newKEK(t)
+	both := keyring.Config{KEK: kek, Now: now.Now, Algorithms: []jwk.Algorithm{jwk.ES256, jwk.EdDSA}}
+	first := open(t, st, both)
+	signer, err := first.Signer(jwk.EdDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := mint(t, signer, now.Now(), time.Hour)
+
+	ring := openQuiet(t, st, keyring.Config{KEK: kek, Now: now.Now})
+	if got := counts(ring, jwk.EdDSA); got != "standby=0 active=0 retiring=1 retired=2 killed=0" {
+		t.Error("taken away: ", got)
+	}
+	if err := verify(ring.Public(), now.Now().Add(time.Minute), token); err != nil {
+		t.Error("an honest token: ", err)
+	}
+	late := mint(t, signer, now.Now().Add(5*time.Minute), time.Hour)
+	if err := verify(ring.Public(), now.Now().Add(6*time.Minute), late); err == nil {
+		t.Error("a token of after is good")
+	}
+	steps := 0
+	for _, row := range audited(t, st, audit.KeyState, 9) {
+		if strings.Contains(row.Detail, "alg=EdDSA from=") {
+			steps++
+		}
+	}
+	if steps != 3 {
+		t.Errorf("%d steps in the audit trail", steps)
+	}
+	tick(t, now, time.Minute, nil, ring)
+	if got := counts(ring, jwk.ES256); got != "standby=2 active=1 retiring=0 retired=0 killed=0" {
+		t.Error("what stays: ", got)
+	}
+	if _, err := ring.Kill(t.Context(), kids(ring, jwk.EdDSA, keyring.Retiring)[0], "test"); err != nil {
+		t.Fatal(err)
+	}
+	if got := counts(ring, jwk.EdDSA); got != "standby=0 active=0 retiring=0 retired=2 killed=1" {
+		t.Error("killed: ", got)
+	}
+
+	again := open(t, st, both)
+	if got := counts(again, jwk.EdDSA); got != "standby=2 active=1 retiring=0 retired=2 killed=1" {
+		t.Error("back again: ", got)
+	}
+	if got := counts(again, jwk.ES256); got != "standby=2 active=1 retiring=0 retired=0 killed=0" {
+		t.Error("beside it: ", got)
+	}
+}

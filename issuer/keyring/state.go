@@ -93,6 +93,14 @@ func utc(t time.Time) time.Time {
 // is published and what is withdrawn is followed all the same, and [Keyring.Signer]
 // says why.
 func (k *Keyring) Reload(ctx context.Context) error {
+	if err := k.reload(ctx); err != nil {
+		return err
+	}
+	k.forget(ctx, k.ended(k.ring.Load()))
+	return nil
+}
+
+func (k *Keyring) reload(ctx context.Context) error {
 	select {
 	case k.reading <- struct{}{}:
 		defer func() { <-k.reading }()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 )
 
@@ -164,5 +165,33 @@ func TestTokenAway(t *testing.T) {
 		if signs(t, n) == first {
 			t.Error("the killed key signs")
 		}
+	}
+}
+
+// A kill that is part of somebody else's transaction ends the key in its token too, and
+// not if the transaction fails.
+func TestWithdrawnKeyLeavesItsToken(t *testing.T) {
+	st, hsm := newStore(t), newToken()
+	ring := open(t, st, keyring.Config{KEK: newKEK(t), Maker: hsm})
+	kid := signs(t, ring)
+	withdraw := func(outcome error) {
+		t.Helper()
+		err := st.Update(t.Context(), func(tx *store.Tx) error {
+			return errors.Join(ring.Withdraw(tx, kid, "test", 1), outcome)
+		})
+		if !errors.Is(err, outcome) {
+			t.Fatal(err)
+		}
+		if err := ring.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	withdraw(errors.New("not now"))
+	if !slices.Contains(hsm.names(), "pkcs11:object="+kid) {
+		t.Fatal("the key is gone, and its row is not")
+	}
+	withdraw(nil)
+	if slices.Contains(hsm.names(), "pkcs11:object="+kid) {
+		t.Error("the key of a tombstone is in the token")
 	}
 }
