@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -39,7 +40,8 @@ under another one, in one transaction. It speaks to the store and not to the iss
 and works while that runs: the store is wholly under the one key or wholly under the
 other, also when this command is interrupted. Run it again if you do not know.
 
-A FILE that is not there is made, readable by its owner only. Then start each issuer
+A FILE that is not there is made, readable by its owner only, and taken away again
+if nothing was sealed under it. Then start each issuer
 with it: --kek FILE. Until then a running one goes on with the keys in its memory,
 and makes and opens no others: it cannot rotate, and its answer to a forgery stops
 after the quarantine. One that was started with --kek-next FILE before goes on as if
@@ -90,17 +92,26 @@ func (a *app) reseal(ctx context.Context, c *ServeConfig, to kekSource, log *slo
 		return done, err
 	}
 	defer func() { err = errors.Join(err, closeOld()) }()
+	made := to.absent()
 	next, closeNext, err := a.nextKEK(to, log)
 	if err != nil {
 		return done, err
 	}
+	sealed := false
+	defer func() {
+		if made && !sealed {
+			err = errors.Join(err, a.removeKEK(to))
+		}
+	}()
 	defer func() { err = errors.Join(err, closeNext()) }()
 	st, err := openStore(ctx, c, data)
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	return a.resealStore(ctx, st, old, next)
+	done, err = a.resealStore(ctx, st, old, next)
+	sealed = err == nil || errors.Is(err, store.ErrUncertain)
+	return done, err
 }
 
 // nextKEK opens the new key, and makes it first where it is not there: it has to be
@@ -113,6 +124,15 @@ func (a *app) nextKEK(to kekSource, log *slog.Logger) (*jwk.Key, func() error, e
 		a.say("%s made: keep a copy of it elsewhere", to)
 	}
 	return to.open(pkcs11.Make, log)
+}
+
+// removeKEK takes a new key away under which nothing was sealed.
+func (a *app) removeKEK(to kekSource) error {
+	if err := os.Remove(string(to)); err != nil {
+		return err
+	}
+	a.say("%s removed: nothing is sealed under it", to)
+	return nil
 }
 
 func (a *app) resealStore(ctx context.Context, st *store.Store, old, next *jwk.Key) (keyring.Resealed, error) {
