@@ -18,7 +18,8 @@ func (i *Issuer) openDesk(ctx context.Context) (*forgery.Desk, error) {
 	c := &i.cfg
 	return forgery.Open(ctx, forgery.Config{
 		Issuer: c.URL, Store: c.Store, Keyring: c.Keyring, Notary: c.Tagger, Each: c.Notaries, TokenLife: c.TokenLife,
-		Answer: c.Answer, Webhook: c.Webhook, Log: c.Log, Now: c.Now,
+		Waiting: i.waitingFor,
+		Answer:  c.Answer, Webhook: c.Webhook, Log: c.Log, Now: c.Now,
 	})
 }
 
@@ -58,41 +59,55 @@ func (i *Issuer) evidence(w http.ResponseWriter, r *http.Request) error {
 	}{verdict})
 }
 
-// answerSigned answers with v, and signs that for who asks. By these answers a
-// verifier lets tokens pass under quarantine, and takes them for reported: whoever
-// stands where TLS ends could otherwise prove what he likes.
-func (i *Issuer) answerSigned(w http.ResponseWriter, r *http.Request, body []byte, v any) error {
+// answerSigned answers with v, and signs that for who asks.
+func (i *Issuer) answerSigned(w http.ResponseWriter, r *http.Request, request []byte, v any) error {
 	answer, err := wire.Marshal(v)
 	if err != nil {
 		return err
 	}
-	if nonce := r.Header.Get(revocation.NonceHeader); nonce != "" {
-		e := revocation.Exchange{Issuer: i.cfg.URL, Nonce: nonce, Request: body, Answer: answer}
-		signed, err := e.Sign(i.keys.FeedKey())
-		if errors.Is(err, revocation.ErrFormat) {
-			return badRequest(revocation.NonceHeader + " has 16 to 64 characters")
-		}
-		if err != nil {
-			return err
-		}
-		w.Header().Set(revocation.AnswerHeader, signed)
+	if err := i.vouch(w, r, request, answer); err != nil {
+		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, err = w.Write(answer)
 	return err
 }
 
+// vouch signs an answer for a verifier that wants that: by these answers it lets
+// tokens pass under quarantine and takes them for reported, and whoever stands where
+// TLS ends could otherwise prove what he likes. No answer stands for a 404.
+func (i *Issuer) vouch(w http.ResponseWriter, r *http.Request, request, answer []byte) error {
+	nonce := r.Header.Get(revocation.NonceHeader)
+	if nonce == "" {
+		return nil
+	}
+	e := revocation.Exchange{Issuer: i.cfg.URL, Nonce: nonce, Request: request, Answer: answer}
+	signed, err := e.Sign(i.keys.FeedKey())
+	if errors.Is(err, revocation.ErrFormat) {
+		return badRequest(revocation.NonceHeader + " has 16 to 64 characters")
+	}
+	if err == nil {
+		w.Header().Set(revocation.AnswerHeader, signed)
+	}
+	return err
+}
+
 // report lets a verifier in and reads what it sends.
 func (i *Issuer) report(w http.ResponseWriter, r *http.Request, want string, limit int64) (reporter string, body []byte, err error) {
 	w.Header().Set("Cache-Control", "no-store")
-	if i.desk.Answer() == forgery.Off {
-		return "", nil, errNotAudited
-	}
 	if reporter, err = i.door.verifier(r); err != nil {
 		return "", nil, err
 	}
-	body, err = serve.ReadBody(w, r, want, limit)
-	return reporter, body, err
+	if body, err = serve.ReadBody(w, r, want, limit); err != nil {
+		return "", nil, err
+	}
+	if i.desk.Answer() != forgery.Off {
+		return reporter, body, nil
+	}
+	if err := i.vouch(w, r, body, nil); err != nil {
+		return "", nil, err
+	}
+	return "", nil, errNotAudited
 }
 
 var errNotAudited = &serve.Error{

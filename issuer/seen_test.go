@@ -210,9 +210,15 @@ func (n *node) cutOff(t *testing.T, path, contentType string) int {
 func TestSeenIsOff(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	n := startNode(t, server, newShared(t, "http://"+server.Listener.Addr().String()), issuer.Config{Answer: forgery.Off})
-	for _, path := range []string{"/revocation/seen", "/revocation/seen/evidence"} {
-		if a := n.post(t, path, notary.ReportType, "\x01\x00"); a.status != http.StatusNotFound {
-			t.Errorf("%s: %d", path, a.status)
+	const nonce = "0123456789abcdef"
+	for path, contentType := range map[string]string{
+		"/revocation/seen": notary.ReportType, "/revocation/seen/evidence": "application/jwt",
+	} {
+		a := n.post(t, path, contentType, "\x01\x00", revocation.NonceHeader+": "+nonce)
+		// Signed, as anybody on the way can answer 404.
+		e := revocation.Exchange{Issuer: n.shared.url, Nonce: nonce, Request: []byte("\x01\x00")}
+		if err := e.Verify(n.ring.FeedKey(), a.header.Get(revocation.AnswerHeader)); err != nil || a.status != http.StatusNotFound {
+			t.Errorf("%s: %d %v", path, a.status, err)
 		}
 	}
 }
@@ -315,4 +321,21 @@ func TestKillByHandSettlesTheIncident(t *testing.T) {
 	n.do(t, 204, "POST", "/admin/incidents/"+kid+"/close", "{}")
 	n.do(t, 404, "GET", "/admin/incidents/nobody", "")
 	n.do(t, 404, "POST", "/admin/incidents/nobody/close", "{}")
+}
+
+// A connected verifier that does not hold the next key is waited for, and not for
+// long.
+func TestThreat82AnswerWaitsForVerifiers(t *testing.T) {
+	n := newNode(t)
+	_, tokens := n.signIn(t, n.addUser(t, "alice"), "")
+	m := n.manifest(t)
+	n.ack(t, 204, "one", m.Epoch, m.Head, "") // with no key set at all
+	kid := record(t, tokens.AccessToken).KeyID
+	if v := n.verdict(t, n.forge(t, tokens.AccessToken)); v != "forged" {
+		t.Fatal(v)
+	}
+	in := n.until(t, kid, store.IncidentSwitched)
+	if d := in.Switched.Sub(in.Quarantined); d < 2*time.Second || d > 4*time.Second {
+		t.Errorf("another key signed after %v", d)
+	}
 }

@@ -28,7 +28,7 @@ type Exchange struct {
 	Issuer  string
 	Nonce   string // by the verifier, for this request only
 	Request []byte // its body
-	Answer  []byte // body of the answer
+	Answer  []byte // body of the answer; empty: 404, the issuer does not look for forged tokens
 }
 
 type exchangeJSON struct {

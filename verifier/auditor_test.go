@@ -59,6 +59,9 @@ func (a *auditor) signed(h http.HandlerFunc) http.HandlerFunc {
 		held := &heldAnswer{ResponseWriter: w}
 		h(held, r)
 		e := revocation.Exchange{Issuer: a.o.iss, Nonce: r.Header.Get(revocation.NonceHeader), Request: request, Answer: held.body}
+		if held.status == http.StatusNotFound {
+			e.Answer = nil
+		}
 		a.o.mu.Lock()
 		key := a.o.feedKey
 		a.o.mu.Unlock()

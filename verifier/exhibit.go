@@ -155,7 +155,7 @@ func (r *reporter) send(ctx context.Context, e *exhibit) error {
 		state = r.puzzle(e)
 	case err == nil:
 		r.counts.evidence.Add(1)
-	case isStatus(err, http.StatusNotFound):
+	case errors.Is(err, errNotAudited):
 		r.suspend(offFor)
 	case isStatus(err, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType):
 		r.counts.evidenceDropped.Add(1)

@@ -32,6 +32,7 @@ func TestThreat98RelayAnswersReports(t *testing.T) {
 	}
 	stranger := generate(t, jwk.EdDSA)
 	for name, relay := range map[string]func(*auditor) http.HandlerFunc{
+		"none there":          func(*auditor) http.HandlerFunc { return http.NotFound },
 		"unsigned":            func(*auditor) http.HandlerFunc { return answerJSON(nothingWrong) },
 		"by a key of its own": signing(func(_ *revocation.Exchange, key **jwk.Key) { *key = stranger }),
 		"of another time":     signing(func(e *revocation.Exchange, _ **jwk.Key) { e.Nonce = strings.Repeat("0", 26) }),

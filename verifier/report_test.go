@@ -290,7 +290,7 @@ func TestReportThatNobodyTakesIsDropped(t *testing.T) {
 func TestNothingIsCollectedWithoutAnAuditor(t *testing.T) {
 	audited(t, func(t *testing.T, a *auditor) {
 		v := a.o.ready(t, nil)
-		a.o.door("/revocation/seen", http.NotFound)
+		a.o.door("/revocation/seen", a.signed(http.NotFound))
 		token := a.genuine(nil)
 		for range 600 {
 			verify(t, v, token)
@@ -512,7 +512,7 @@ func TestAnswerAfterEverythingWasForgotten(t *testing.T) {
 		pass(time.Second) // under way
 		a.o.quarantine()
 		pass(time.Second)
-		a.o.door("/revocation/seen", http.NotFound)
+		a.o.door("/revocation/seen", a.signed(http.NotFound))
 		pass401(t, verify(t, v, a.genuine(claims{"n": 1})), verifier.ErrUnproved)
 		if s := v.Status().Seen; !s.Off || s.Waiting != 0 || s.WaitingBytes != 0 {
 			t.Errorf("%+v", s)

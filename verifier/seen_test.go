@@ -221,7 +221,7 @@ func TestThreat138ReportsStayUnderTheirCaps(t *testing.T) {
 				t.Errorf("the heap has grown by %d, the cap is %d", grown, s.WaitingBytesCap)
 			}
 			t.Logf("tokens of %d bytes: %d waiting (cap %d), %d bytes (cap %d), heap %d", size, s.Waiting, s.WaitingCap, s.WaitingBytes, s.WaitingBytesCap, grown)
-			a.o.door("/revocation/seen", http.NotFound)
+			a.o.door("/revocation/seen", a.signed(http.NotFound))
 			pass(time.Minute) // which empties the queue
 			a.o.door("/revocation/seen", hang)
 			pass(10 * time.Minute)

@@ -68,6 +68,7 @@ type pace struct {
 	failures             int       // in a row
 	offUntil             time.Time // zero while the issuer has an auditor
 	logged               bool      // that it does not work
+	loggedOff            bool      // that the issuer has no auditor
 	closed               bool
 }
 
@@ -158,7 +159,7 @@ func (r *reporter) fly(ctx context.Context, batch []*report, urgent bool) error 
 	switch {
 	case err == nil:
 		r.conclude(sent, verdicts)
-	case isStatus(err, http.StatusNotFound):
+	case errors.Is(err, errNotAudited):
 		r.suspend(offFor)
 	case isStatus(err, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType), errors.Is(err, notary.ErrReport):
 		r.giveUp(sent)
@@ -243,7 +244,11 @@ func (r *reporter) ask(ctx context.Context, records []notary.Record) ([]verdict,
 	return parseVerdicts(answer, len(records))
 }
 
-var errAnswer = errors.New("the answer to a report is not one")
+var (
+	errAnswer = errors.New("the answer to a report is not one")
+	// errNotAudited is the issuer's word that it does not look for forged tokens.
+	errNotAudited = errors.New("the issuer takes no reports of tokens")
+)
 
 // post sends to the issuer what only it may see, and returns its answer, which it has
 // signed: the proxy where TLS ends can prove nothing in its place.
@@ -258,27 +263,42 @@ func (r *reporter) post(ctx context.Context, path, contentType string, body []by
 	if err := r.at.authorize(req); err != nil {
 		return nil, err
 	}
-	resp, err := r.at.do(req, http.StatusOK)
+	resp, err := r.at.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, &transportError{err}
 	}
 	defer resp.Body.Close()
-	if media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, errAnswer
-	}
-	answer, err := fetch.Body(resp.Body, limit)
-	if err != nil {
-		return nil, err
+	exchange := revocation.Exchange{Issuer: r.issuer, Nonce: nonce, Request: body}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		if exchange.Answer, err = readAnswer(resp, limit); err != nil {
+			return nil, err
+		}
+	case http.StatusNotFound: // from anybody on the way, unless the issuer has signed that it is its last word
+	default:
+		return nil, &fetch.StatusError{Status: resp.StatusCode}
 	}
 	keys := r.keys()
 	if keys == nil {
 		return nil, errNotKeyed
 	}
-	exchange := revocation.Exchange{Issuer: r.issuer, Nonce: nonce, Request: body, Answer: answer}
-	if err := exchange.Verify(keys, resp.Header.Get(revocation.AnswerHeader)); err != nil {
+	err = exchange.Verify(keys, resp.Header.Get(revocation.AnswerHeader))
+	switch {
+	case resp.StatusCode == http.StatusNotFound && err == nil:
+		return nil, errNotAudited
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, &fetch.StatusError{Status: resp.StatusCode}
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errAnswer, err)
 	}
-	return answer, nil
+	return exchange.Answer, nil
+}
+
+func readAnswer(resp *http.Response, limit int64) ([]byte, error) {
+	if media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return nil, errAnswer
+	}
+	return fetch.Body(resp.Body, limit)
 }
 
 // A verdict is what the auditor says of one record.
@@ -443,33 +463,34 @@ func (r *reporter) landed(err error) {
 		r.counts.errors.Add(1)
 	}
 	switch {
-	case isStatus(err, http.StatusNotFound) && news:
-		r.log.Warn("the issuer takes no reports of tokens: forged ones are not detected", "iss", r.issuer)
-	case errors.Is(err, context.Canceled): // by Close, which sends them
-	case err != nil && news:
-		r.log.Warn("tokens seen are not reported", "iss", r.issuer, "err", err)
-	case err == nil && news:
+	case !news:
+	case err == nil:
 		r.log.Info("tokens seen are reported again", "iss", r.issuer)
+	case errors.Is(err, errNotAudited):
+		r.log.Warn("the issuer takes no reports of tokens: forged ones are not detected", "iss", r.issuer)
+	case !errors.Is(err, context.Canceled): // by Close, which sends them
+		r.log.Warn("tokens seen are not reported", "iss", r.issuer, "err", err)
 	}
 }
 
 // note sets the pace by how a flight went, and tells whether that is news.
 func (p *pace) note(err error, now time.Time) (news bool) {
-	if err == nil {
-		news = p.logged
-		p.failures, p.resumeAt, p.logged = 0, time.Time{}, false
+	switch {
+	case err == nil:
+		news = p.logged || p.loggedOff
+		p.failures, p.resumeAt, p.logged, p.loggedOff = 0, time.Time{}, false, false
+		return news
+	case errors.Is(err, errNotAudited): // which has set its own pace
+		news, p.loggedOff = !p.loggedOff, true
 		return news
 	}
-	if !isStatus(err, http.StatusNotFound) { // which has set its own pace
-		p.pressAt = now.Add(proveAgain/2 + mathrand.N(proveAgain/2))
-		pause := min(minReportPause<<min(p.failures, 10), maxReportPause)
-		if at := now.Add(pause/2 + mathrand.N(pause/2)); at.After(p.resumeAt) {
-			p.resumeAt = at
-		}
-		p.failures++
+	p.pressAt = now.Add(proveAgain/2 + mathrand.N(proveAgain/2))
+	pause := min(minReportPause<<min(p.failures, 10), maxReportPause)
+	if at := now.Add(pause/2 + mathrand.N(pause/2)); at.After(p.resumeAt) {
+		p.resumeAt = at
 	}
-	news = !p.logged
-	p.logged = true
+	p.failures++
+	news, p.logged = !p.logged, true
 	return news
 }
 
