@@ -158,10 +158,11 @@ func (s *Server) decide(ctx context.Context, fn func(tx *store.Tx, kid string) e
 	return nil, unavailable(time.Second, err)
 }
 
-// Answer is the one place that says what trouble becomes: an error of the store
-// that is no refusal ([store.ErrUnavailable]), a notary that does not answer
-// ([notary.ErrUnavailable]), or a context that ended on the way there, is answered with 503, temporarily_unavailable and Retry-After. It tells
-// the client nothing about its tokens. Any other error is returned as it is.
+// Answer turns trouble into an answer: 503, temporarily_unavailable with Retry-After
+// for an error of the store that is no refusal ([store.ErrUnavailable]), for a notary
+// that does not answer ([notary.ErrUnavailable]), and for a context that ended on the
+// way there. It tells the client nothing about its tokens. Any other error is
+// returned as it is.
 func Answer(err error) error {
 	if _, made := err.(*serve.Error); made {
 		return err

@@ -129,11 +129,7 @@ func (s *Server) signIn(r *http.Request, c *credentials) (*issued, error) {
 	addr := serve.ClientAddr(r, s.cfg.TrustedProxies)
 	attempt, err := s.throttle.Take(name, addr)
 	if limit, ok := errors.AsType[*account.LimitedError](err); ok {
-		s.counts.limited.Add(1)
-		return nil, &serve.Error{
-			Status: http.StatusTooManyRequests, Code: oauth.TemporarilyUnavailable,
-			Description: "too many attempts", RetryAfter: limit.RetryAfter,
-		}
+		return nil, s.limited(limit.RetryAfter)
 	}
 	if !known {
 		name = ""
@@ -153,6 +149,14 @@ func (s *Server) signIn(r *http.Request, c *credentials) (*issued, error) {
 		attempt.GiveBack()
 	}
 	return out, err
+}
+
+func (s *Server) limited(retryAfter time.Duration) error {
+	s.counts.limited.Add(1)
+	return &serve.Error{
+		Status: http.StatusTooManyRequests, Code: oauth.TemporarilyUnavailable,
+		Description: "too many attempts", RetryAfter: retryAfter,
+	}
 }
 
 // busyRetry is when to come back to a full queue: it is worked off in that time.
@@ -188,14 +192,14 @@ type entry struct {
 	addr                     netip.Addr
 }
 
-// rehearsals bounds how often a sign-in starts again because the password's hash
-// changed under it, which a concurrent sign-in with a stale hash also causes.
-const rehearsals = 2
+// maxSignInTries bounds how often a sign-in is tried when the password's hash changes
+// meanwhile, which a concurrent sign-in with a stale hash also causes.
+const maxSignInTries = 2
 
 // enter compares the password and begins the session.
 func (s *Server) enter(r *http.Request, e entry) (*issued, error) {
 	ctx := r.Context()
-	for range rehearsals {
+	for range maxSignInTries {
 		before, err := s.lookUp(ctx, e.name)
 		if err != nil {
 			return nil, err

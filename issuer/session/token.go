@@ -131,8 +131,8 @@ func (s *Server) renew(r *http.Request, token string, form map[string]string) (*
 const outageGrace = time.Hour
 
 // keepOpen lets the client that is told to come back do so with the token that it
-// has. The notary went away between the commit and the tag; that it will be asked
-// again before the next rotation, [Server.decide] sees to.
+// has: the notary went away between the commit and the tag. [Server.decide] asks the
+// notary before the next rotation.
 func (t *renewal) keepOpen(ctx context.Context) {
 	row, next := t.out.session, t.out.refresh
 	err := t.s.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
