@@ -20,6 +20,12 @@ const (
 	// its new one. A drill has no sessions.
 	grace      = 30 * time.Second
 	drillGrace = 2 * time.Second
+
+	// patience is how long after the quarantine another key waits for connected
+	// verifiers to hold it: they fetch a new standby within a second, and say so in
+	// another. Then it signs without them.
+	patience = 2 * time.Second
+	askAgain = 50 * time.Millisecond // while they are waited for
 )
 
 // advance takes each step that is due, whichever node took those before.
@@ -61,6 +67,10 @@ func (d *Desk) advanceOne(ctx context.Context, in *store.Incident) error {
 	if in.Held {
 		return nil
 	}
+	if in.State == store.IncidentQuarantined && d.awaits(ctx, in, &key, now) {
+		time.AfterFunc(askAgain, d.rouse)
+		return nil
+	}
 	switch err := d.trust(ctx, in.KeyID); {
 	case errors.Is(err, errDoubt):
 		return nil // alarmed already; the answer goes on when they agree again
@@ -70,6 +80,25 @@ func (d *Desk) advanceOne(ctx context.Context, in *store.Incident) error {
 		return d.replace(ctx, &key)
 	}
 	return d.giveUp(ctx, in, &key)
+}
+
+// awaits reports whether connected verifiers are about to fetch the key that would
+// sign in place of another: thieves who are quick use up standbys faster than
+// verifiers learn of them, and clients would be refused for tokens that no verifier
+// knows the key of. Until then the quarantine holds: what the thief signs does not
+// pass, and what the issuer signs does. One who says for ever that he has not got
+// the key gains the same moment each time.
+func (d *Desk) awaits(ctx context.Context, in *store.Incident, key *store.KeyRow, now time.Time) bool {
+	if key.State != keyring.Active || !within(now, in.Quarantined, patience) {
+		return false
+	}
+	for _, info := range d.cfg.Keyring.Keys() { // the oldest standby is first
+		if info.State == keyring.Standby && info.Use == key.Use && string(info.Algorithm) == key.Alg {
+			names, err := d.cfg.Waiting(ctx, info.KeyID)
+			return err == nil && len(names) > 0
+		}
+	}
+	return false
 }
 
 // prolong puts a key into quarantine again, whose end is not near: the log keeps an

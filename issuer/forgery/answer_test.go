@@ -1,6 +1,7 @@
 package forgery_test
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -339,4 +340,40 @@ func count(list []string, want string) (n int) {
 		}
 	}
 	return n
+}
+
+// Thieves who are quick find a standby that verifiers do not hold yet: it does not sign
+// before they do, as long as the moment lasts that they need. One who never says that
+// it does holds nothing up for longer, and nothing when a key never signed.
+func TestThreat82StandbyIsKnownBeforeItSigns(t *testing.T) {
+	var waiting []string
+	asked := ""
+	f := newFixture(t, forgery.Config{Waiting: func(_ context.Context, kid string) ([]string, error) {
+		asked = kid
+		return waiting, nil
+	}})
+	for _, honest := range []bool{true, false} {
+		waiting = []string{"guard/1"}
+		kid := f.active()
+		f.evidence(forgery.Forged, f.forge(1))
+		f.answer()
+		f.moveOn(forgery.Patience - time.Millisecond)
+		f.answer()
+		f.want(kid, store.IncidentQuarantined, keyring.Active)
+		if honest {
+			waiting = nil
+		} else {
+			f.moveOn(time.Millisecond)
+		}
+		f.answer()
+		f.want(kid, store.IncidentSwitched, keyring.Retiring)
+		if f.active() != asked {
+			t.Errorf("verifiers were waited for to hold %s, and %s signs", asked, f.active())
+		}
+	}
+	stolen := f.standby()
+	f.evidence(forgery.Forged, f.forgeUnder(stolen, 2))
+	f.answer()
+	f.answer()
+	f.want(stolen, store.IncidentKilled, keyring.Killed)
 }

@@ -50,6 +50,10 @@ type Config struct {
 	Notary  notary.Notary   // checks what verifiers have seen
 	Each    []notary.Notary // every one that tags or checks, by itself: the probe asks them all; default Notary
 
+	// Waiting names the connected verifiers that do not hold a key yet. For a moment the
+	// answer waits for them before that key signs. Default: nobody.
+	Waiting keyring.Gate
+
 	TokenLife time.Duration // of the access tokens that this issuer makes; default 15 min
 	Answer    Answer        // default Automatic
 	Webhook   *Webhook      // takes every alarm; default none
@@ -72,6 +76,9 @@ func (c *Config) complete() error {
 	}
 	if len(c.Each) == 0 {
 		c.Each = []notary.Notary{c.Notary}
+	}
+	if c.Waiting == nil {
+		c.Waiting = func(context.Context, string) ([]string, error) { return nil, nil }
 	}
 	if c.TokenLife == 0 {
 		c.TokenLife = defaultTokenLife

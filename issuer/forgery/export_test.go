@@ -46,6 +46,7 @@ func (d *Desk) Found(ctx context.Context, kid string, n uint64) (Verdict, error)
 // Times that tests wait for.
 const (
 	Grace     = grace
+	Patience  = patience
 	AfterLife = afterLife
 	KillEvery = killEvery
 )
