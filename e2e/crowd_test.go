@@ -29,6 +29,7 @@ type crowd struct {
 
 	mu       sync.Mutex
 	problems []string
+	passed   map[*honest]string // the token with which each of them passed last
 
 	stopping chan struct{}
 	running  sync.WaitGroup
@@ -41,10 +42,12 @@ func newCrowd(t *testing.T, iss *issuerUnderTest, guards []*guardUnderTest, size
 	t.Helper()
 	c := &crowd{
 		iss: iss, guards: guards, every: 40 * time.Millisecond, renew: 3 * time.Second,
-		stopping: make(chan struct{}),
+		passed: make(map[*honest]string), stopping: make(chan struct{}),
 	}
 	for i, s := range signInMany(t, iss, size) {
-		c.running.Go(func() { (&honest{crowd: c, tokens: s.tokens, made: time.Now(), turn: i}).work() })
+		h := &honest{crowd: c, tokens: s.tokens, made: time.Now(), turn: i}
+		h.pass()
+		c.running.Go(h.work)
 	}
 	t.Cleanup(c.stop)
 	return c
@@ -75,6 +78,23 @@ func (c *crowd) problem(format string, args ...any) {
 	if len(c.problems) < maxProblems {
 		c.problems = append(c.problems, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 	}
+}
+
+// untilPast waits until everybody has passed with what another key signed. A client
+// renews once for a request: a second kill between its renewal and its request would
+// be held against an issuer that did what it should.
+func (c *crowd) untilPast(t *testing.T, kid string) {
+	t.Helper()
+	waitFor(t, c.iss.process, "request by everybody under a new key", func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, token := range c.passed {
+			if keyIDOf(t, token) == kid {
+				return fmt.Errorf("somebody passed last with what %s signed", kid)
+			}
+		}
+		return nil
+	})
 }
 
 // check fails the test if an honest request was refused for good or a session was
@@ -152,6 +172,9 @@ func (h *honest) send(guard *guardUnderTest) (status int, ok bool) {
 		return 0, false
 	}
 	h.requests.Add(1)
+	if status == http.StatusOK {
+		h.pass()
+	}
 	took := int64(time.Since(begin))
 	for {
 		slowest := h.slowest.Load()
@@ -159,6 +182,13 @@ func (h *honest) send(guard *guardUnderTest) (status int, ok bool) {
 			return status, true
 		}
 	}
+}
+
+// pass notes the token that a guard let pass.
+func (h *honest) pass() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.passed[h] = h.Access
 }
 
 // renewPatience is how long a client goes on asking an issuer that is down or

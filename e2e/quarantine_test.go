@@ -245,6 +245,7 @@ func TestThreat93KillUnderLoad(t *testing.T) {
 			}
 		}
 		f.untilReplaced(t, key.KeyID())
+		crowd.untilPast(t, key.KeyID())
 	}
 	report(t, "the command to kill a key until a guard refuses what it signed", took)
 	crowd.stop()
