@@ -30,8 +30,8 @@ const ReleaseAlgorithm = jwk.ECDHESA256KW
 
 const releaseEncryption = jwe.A256GCM
 
-// An escrowed is what a sealed thing holds: the kid inside keeps the log of what
-// was released true.
+// An escrowed is what SealFor seals. The kid is inside the seal, so that nobody can
+// have a key released under the name of another.
 type escrowed struct {
 	KeyID string `json:"kid"`
 	Inner string `json:"sealed"`

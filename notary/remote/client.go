@@ -293,8 +293,8 @@ type RefusedError struct{ URL, Reason string }
 func (e *RefusedError) Error() string { return "the notary at " + e.URL + " refuses: " + e.Reason }
 
 // ask puts q to the places in turn, beginning with the one that answered last,
-// until read takes an answer. All places are equal: whichever answers is stayed
-// with.
+// until read takes an answer. All places are equal, so that the one that answered is
+// asked first the next time.
 func (c *Client) ask(ctx context.Context, q question, read func(body []byte) error) error {
 	first := int(c.preferred.Load())
 	var causes []string

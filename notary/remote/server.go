@@ -14,9 +14,9 @@ import (
 	"github.com/counterfoil/counterfoil/notary"
 )
 
-// How many requests are worked on at once. Checks have places of their own, so
-// that no flood of reports keeps tokens from being minted. A body is read before its
-// request takes such a place; those of reports, which are large, in places for that.
+// How many requests are worked on at once. Checks have slots of their own, so that
+// no flood of reports keeps tokens from being minted. A body is read before its
+// request takes such a slot; reports, which are large, are read in slots for that.
 const (
 	maxTags     = 256
 	maxChecks   = 16
@@ -27,7 +27,7 @@ const (
 	// the answer.
 	bodyTimeout = DefaultTimeout
 
-	maxWait    = 500 * time.Millisecond // for a place
+	maxWait    = 500 * time.Millisecond // for a slot
 	retryAfter = time.Second
 )
 
@@ -112,7 +112,7 @@ func (s *Server) server(handler http.Handler) *serve.Server {
 
 // Handler returns the endpoints. They ask nobody who he is: the listener did.
 func (s *Server) Handler() http.Handler {
-	d := &desk{notary: s.Notary, escrow: s.Escrow, log: s.Log, counts: &s.counts}
+	h := &handlers{notary: s.Notary, escrow: s.Escrow, log: s.Log, counts: &s.counts}
 	mux := http.NewServeMux()
 	handle := func(pattern string, h serve.HandlerFunc) {
 		mux.Handle(pattern, serve.Handler(s.Log, func(w http.ResponseWriter, r *http.Request) error {
@@ -120,21 +120,21 @@ func (s *Server) Handler() http.Handler {
 			return h(w, r)
 		}))
 	}
-	handle("POST "+pathTag, limit(maxTags, readJSON[tagRequest](maxTagBody), d.tag))
-	handle("POST "+pathCheck, holding(maxReports, limit(maxChecks, readReport, d.check)))
-	handle("POST "+pathRelease, limit(maxReleases, readJSON[releaseMessage](maxReleaseBody), d.release))
-	handle("GET "+pathWitnessKeys, d.witnessKeys)
-	handle("GET "+pathReleaseKey, d.releaseKey)
+	handle("POST "+pathTag, limit(maxTags, readJSON[tagRequest](maxTagBody), h.tag))
+	handle("POST "+pathCheck, holding(maxReports, limit(maxChecks, readReport, h.check)))
+	handle("POST "+pathRelease, limit(maxReleases, readJSON[releaseMessage](maxReleaseBody), h.release))
+	handle("GET "+pathWitnessKeys, h.witnessKeys)
+	handle("GET "+pathReleaseKey, h.releaseKey)
 	handle("GET /healthz", func(http.ResponseWriter, *http.Request) error { return nil })
-	handle("GET /readyz", d.ready)
+	handle("GET /readyz", h.ready)
 	return mux
 }
 
 // limit reads a request, and then bounds how many of them h works on: a client that
-// is slow to send one holds no place. One that finds no place in time is told to come
+// is slow to send one holds no slot. One that gets no slot in time is told to come
 // back.
 func limit[T any](most int, read func(http.ResponseWriter, *http.Request) (T, error), h func(http.ResponseWriter, *http.Request, T) error) serve.HandlerFunc {
-	p := make(places, most)
+	free := make(slots, most)
 	return func(w http.ResponseWriter, r *http.Request) error {
 		// Where a connection knows no deadlines, the server's own time limit holds.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
@@ -142,15 +142,15 @@ func limit[T any](most int, read func(http.ResponseWriter, *http.Request) (T, er
 		if err != nil {
 			return err
 		}
-		return p.run(r.Context(), func() error { return h(w, r, req) })
+		return free.run(r.Context(), func() error { return h(w, r, req) })
 	}
 }
 
 // holding bounds how many requests are in memory.
 func holding(most int, h serve.HandlerFunc) serve.HandlerFunc {
-	p := make(places, most)
+	free := make(slots, most)
 	return func(w http.ResponseWriter, r *http.Request) error {
-		return p.run(r.Context(), func() error { return h(w, r) })
+		return free.run(r.Context(), func() error { return h(w, r) })
 	}
 }
 
@@ -173,36 +173,36 @@ func readReport(w http.ResponseWriter, r *http.Request) ([]notary.Record, error)
 	return records, nil
 }
 
-// places are for requests that are worked on.
-type places chan struct{}
+// slots bound how many requests are worked on at once.
+type slots chan struct{}
 
-func (p places) run(ctx context.Context, work func() error) error {
-	if !p.enter(ctx) {
+func (s slots) run(ctx context.Context, work func() error) error {
+	if !s.enter(ctx) {
 		return &serve.Error{Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: retryAfter}
 	}
-	defer func() { <-p }()
+	defer func() { <-s }()
 	return work()
 }
 
-// enter takes a place, for which it waits a little.
-func (p places) enter(ctx context.Context) bool {
+// enter takes a slot, for which it waits a little.
+func (s slots) enter(ctx context.Context) bool {
 	select {
-	case p <- struct{}{}:
+	case s <- struct{}{}:
 		return true
 	default:
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
 	select {
-	case p <- struct{}{}:
+	case s <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false
 	}
 }
 
-// A desk answers what the notary is asked.
-type desk struct {
+// handlers are the endpoints of a notary.
+type handlers struct {
 	notary *notary.Local
 	escrow *notary.Escrow
 	log    *slog.Logger
@@ -214,13 +214,13 @@ func badRequest(what string) error {
 }
 
 // tag makes a jti, and a witness when it was given the whole hash.
-func (d *desk) tag(w http.ResponseWriter, r *http.Request, req *tagRequest) error {
+func (h *handlers) tag(w http.ResponseWriter, r *http.Request, req *tagRequest) error {
 	var answer tagAnswer
 	var err error
 	if digest, ok := req.digest(); ok {
-		answer.ID, err = d.notary.Tag(r.Context(), req.KeyID, digest)
+		answer.ID, err = h.notary.Tag(r.Context(), req.KeyID, digest)
 	} else if sum, ok := req.sum(); ok {
-		answer.ID, answer.Witness, err = d.notary.TagWitnessSum(r.Context(), req.KeyID, sum)
+		answer.ID, answer.Witness, err = h.notary.TagWitnessSum(r.Context(), req.KeyID, sum)
 	} else {
 		return badRequest("either digest or sum is required")
 	}
@@ -230,16 +230,16 @@ func (d *desk) tag(w http.ResponseWriter, r *http.Request, req *tagRequest) erro
 	if err != nil {
 		return err
 	}
-	d.counts.tags.Add(1)
+	h.counts.tags.Add(1)
 	if answer.Witness != "" {
-		d.counts.witnesses.Add(1)
+		h.counts.witnesses.Add(1)
 	}
 	return serve.WriteJSON(w, http.StatusOK, answer)
 }
 
 // check answers a report of seen tokens.
-func (d *desk) check(w http.ResponseWriter, r *http.Request, records []notary.Record) error {
-	right, err := d.notary.Check(r.Context(), records)
+func (h *handlers) check(w http.ResponseWriter, r *http.Request, records []notary.Record) error {
+	right, err := h.notary.Check(r.Context(), records)
 	if err != nil {
 		return err
 	}
@@ -251,8 +251,8 @@ func (d *desk) check(w http.ResponseWriter, r *http.Request, records []notary.Re
 			wrong--
 		}
 	}
-	d.counts.checked.Add(uint64(len(right)))
-	d.counts.wrong.Add(uint64(wrong))
+	h.counts.checked.Add(uint64(len(right)))
+	h.counts.wrong.Add(uint64(wrong))
 	w.Header().Set("Content-Type", verdictType)
 	_, err = w.Write(verdict)
 	return err
@@ -261,15 +261,15 @@ func (d *desk) check(w http.ResponseWriter, r *http.Request, records []notary.Re
 // release opens one standby key's outer seal. Each is written down before it goes
 // out, with who asked: it should happen when a key begins to sign and at no other
 // time.
-func (d *desk) release(w http.ResponseWriter, r *http.Request, req *releaseMessage) error {
-	inner, err := d.escrow.Release(r.Context(), req.KeyID, req.Sealed)
+func (h *handlers) release(w http.ResponseWriter, r *http.Request, req *releaseMessage) error {
+	inner, err := h.escrow.Release(r.Context(), req.KeyID, req.Sealed)
 	if err != nil {
-		d.counts.notReleased.Add(1)
-		d.log.Warn("a standby key was asked for that is not sealed here", "client", client(r))
+		h.counts.notReleased.Add(1)
+		h.log.Warn("a standby key was asked for that is not sealed here", "client", client(r))
 		return &serve.Error{Status: http.StatusBadRequest, Code: codeNotSealed}
 	}
-	d.counts.released.Add(1)
-	d.log.Warn("a standby key was released", "kid", req.KeyID, "client", client(r))
+	h.counts.released.Add(1)
+	h.log.Warn("a standby key was released", "kid", req.KeyID, "client", client(r))
 	return serve.WriteJSON(w, http.StatusOK, releaseMessage{Sealed: inner})
 }
 
@@ -282,16 +282,16 @@ func client(r *http.Request) string {
 	return fmt.Sprintf("%.256q serial %x", cert.Subject.String(), cert.SerialNumber)
 }
 
-func (d *desk) witnessKeys(w http.ResponseWriter, r *http.Request) error {
-	keys, err := d.notary.WitnessKeys(r.Context())
+func (h *handlers) witnessKeys(w http.ResponseWriter, r *http.Request) error {
+	keys, err := h.notary.WitnessKeys(r.Context())
 	if err != nil {
 		return err
 	}
 	return serve.WriteJSON(w, http.StatusOK, keys)
 }
 
-func (d *desk) releaseKey(w http.ResponseWriter, r *http.Request) error {
-	key, err := d.escrow.ReleaseKey(r.Context())
+func (h *handlers) releaseKey(w http.ResponseWriter, r *http.Request) error {
+	key, err := h.escrow.ReleaseKey(r.Context())
 	if err != nil {
 		return err
 	}
@@ -299,9 +299,9 @@ func (d *desk) releaseKey(w http.ResponseWriter, r *http.Request) error {
 }
 
 // ready makes a tag and finds it right.
-func (d *desk) ready(_ http.ResponseWriter, r *http.Request) error {
+func (h *handlers) ready(_ http.ResponseWriter, r *http.Request) error {
 	const kid = "counterfoil/ready" // which no key has
-	jti, err := d.notary.Tag(r.Context(), kid, notary.Digest{})
+	jti, err := h.notary.Tag(r.Context(), kid, notary.Digest{})
 	if err != nil {
 		return err
 	}
@@ -309,7 +309,7 @@ func (d *desk) ready(_ http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	right, err := d.notary.Check(r.Context(), []notary.Record{record})
+	right, err := h.notary.Check(r.Context(), []notary.Record{record})
 	if err == nil && !right[0] {
 		err = errors.New("the notary does not know its own tag")
 	}
