@@ -175,6 +175,9 @@ func (i *Issuer) drillStatus(w http.ResponseWriter, r *http.Request) error {
 	if _, info, ok := i.keys.Verification(kid); !ok || info.Use != keyring.UseDrill {
 		return keyring.ErrUnknownKey
 	}
+	if _, err := i.keySet(r.Context()); err != nil { // so that it is known who holds it
+		return err
+	}
 	rows, err := i.connected(r.Context(), true)
 	if err != nil {
 		return unavailable(err)

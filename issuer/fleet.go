@@ -313,8 +313,12 @@ func (i *Issuer) without(rows []holder, kid string) (names []string) {
 }
 
 // waitingFor names the connected verifiers that do not hold key kid yet, on any
-// node. It is a gate of package keyring.
+// node. It is a gate of package keyring. The present set is rendered first: where
+// nobody asks this node for keys, it would know of none that others hold.
 func (i *Issuer) waitingFor(ctx context.Context, kid string) ([]string, error) {
+	if _, err := i.keySet(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := i.connected(ctx, false)
 	return i.without(rows, kid), err
 }

@@ -241,3 +241,19 @@ func TestGateAsksAllNodes(t *testing.T) {
 		t.Errorf("%v, %v", waiting, err)
 	}
 }
+
+// A node that nobody asks for keys knows all the same who holds them.
+func TestGateOfANodeThatNobodyReads(t *testing.T) {
+	a, b := newNodes(t)
+	a.holds(t, a.manifest(t))
+	var standby string
+	for _, info := range b.ring.Keys() {
+		if info.State == keyring.Standby {
+			standby = info.KeyID
+		}
+	}
+	eventually(t, "node B to know that the verifier holds the key", func() bool {
+		waiting, err := b.WaitingFor(t.Context(), standby)
+		return err == nil && len(waiting) == 0 && len(b.heard(t)) == 1
+	})
+}
