@@ -34,6 +34,13 @@ func (c *crowd) counts(kid string, now time.Time) bool {
 	return within(now, c.looked[kid], rhythm)
 }
 
+// clear forgets of which keys the store has enough.
+func (c *crowd) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.looked)
+}
+
 // add counts one more token of a key.
 func (c *crowd) add(kid string) {
 	c.mu.Lock()

@@ -50,6 +50,7 @@ type fixture struct {
 	testing.TB
 	clock  *clock
 	store  *store.Store
+	path   string // of its file
 	ring   *keyring.Keyring
 	kek    *jwk.Key
 	notary *notary.Local
@@ -81,7 +82,8 @@ func newFixture(t testing.TB, cfg forgery.Config) *fixture {
 	t.Helper()
 	f := &fixture{TB: t, clock: newClock(), notary: notary.NewLocal(right), log: new(lockedBuffer)}
 	var err error
-	f.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"), sqlite.Config{Issuer: issuerURL, Now: f.clock.Now, UnsafeNoSync: true})
+	f.path = filepath.Join(t.TempDir(), "db")
+	f.store, err = sqlite.Open(t.Context(), f.path, sqlite.Config{Issuer: issuerURL, Now: f.clock.Now, UnsafeNoSync: true})
 	f.check(err)
 	t.Cleanup(func() { f.store.Close() })
 	return f.begin(cfg)

@@ -35,6 +35,13 @@ func (j *judged) add(m mark) bool {
 	return true
 }
 
+// clear forgets all marks.
+func (j *judged) clear() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.young, j.old = nil, nil
+}
+
 func (j *judged) has(m mark) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()

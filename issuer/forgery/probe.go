@@ -2,6 +2,7 @@ package forgery
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"sync"
@@ -33,6 +34,7 @@ type probes struct {
 	kept    []notary.Record // of all nodes, of the time of tokens that may be alive
 	longest time.Duration   // how long the longest of those is kept
 	doubt   store.Incident  // of the key ProbeKeyID
+	epoch   uint64          // of the log
 	keptAt  time.Time       // when this node kept its last one
 	learned time.Time       // when kept and doubt were read
 }
@@ -172,15 +174,18 @@ func (d *Desk) askEach(ctx context.Context, fn func(context.Context, notary.Nota
 	return nil
 }
 
-// tag makes a record for each of kids. Its digest is that of no token.
+// tag makes a record for each of kids. Its digest is random, as that of a token
+// looks: a notary could else answer right for probes alone.
 func tag(ctx context.Context, tagger notary.Tagger, kids []string) ([]notary.Record, error) {
 	records := make([]notary.Record, 0, len(kids))
 	for _, kid := range kids {
-		jti, err := tagger.Tag(ctx, kid, notary.Digest{})
+		var digest notary.Digest
+		rand.Read(digest[:])
+		jti, err := tagger.Tag(ctx, kid, digest)
 		if err != nil {
 			return nil, err
 		}
-		record, err := notary.NewRecord(kid, jti, notary.Digest{})
+		record, err := notary.NewRecord(kid, jti, digest)
 		if err != nil {
 			return nil, err
 		}
@@ -257,6 +262,7 @@ func (d *Desk) learn(ctx context.Context, lately time.Duration) error {
 	}
 	var rows []store.Probe
 	var doubt store.Incident
+	var head store.Head
 	err := d.cfg.Store.View(ctx, func(tx *store.Tx) error {
 		now, err := tx.Now()
 		if err != nil {
@@ -265,12 +271,16 @@ func (d *Desk) learn(ctx context.Context, lately time.Duration) error {
 		if rows, err = tx.Probes(now); err != nil {
 			return err
 		}
+		if head, err = tx.Head(); err != nil {
+			return err
+		}
 		doubt, err = tx.Incident(ProbeKeyID)
 		return ignore(store.ErrNotFound, err)
 	})
 	if err != nil {
 		return err
 	}
+	d.remember(head.Epoch)
 	kept, longest := make([]notary.Record, 0, len(rows)), time.Duration(0)
 	for _, row := range rows {
 		longest = max(longest, row.Dies.Sub(row.At))
@@ -284,6 +294,19 @@ func (d *Desk) learn(ctx context.Context, lately time.Duration) error {
 	defer d.probes.mu.Unlock()
 	d.probes.kept, d.probes.longest, d.probes.doubt, d.probes.learned = kept, longest, doubt, d.cfg.Now()
 	return nil
+}
+
+// remember forgets what was done about forged tokens when a new epoch of the log
+// began: the store may have lost it. What is shown again is then dealt with again.
+func (d *Desk) remember(epoch uint64) {
+	d.probes.mu.Lock()
+	old := d.probes.epoch
+	d.probes.epoch = epoch
+	d.probes.mu.Unlock()
+	if old != 0 && old != epoch {
+		d.judged.clear()
+		d.crowd.clear()
+	}
 }
 
 // misconfigured writes down that the notaries disagree. The first node to notice

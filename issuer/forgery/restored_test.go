@@ -1,6 +1,7 @@
 package forgery_test
 
 import (
+	"database/sql"
 	"slices"
 	"strings"
 	"testing"
@@ -137,5 +138,37 @@ func TestThreat82LostKillEndsTheIncident(t *testing.T) {
 	}
 	if got := f.trail(); !slices.Equal(got[:2], []string{"quarantined", "killed"}) {
 		t.Errorf("trail %v", got)
+	}
+}
+
+// What a node remembers of a token that it called forged does not outlive what the
+// database has lost: shown again, the token is an incident again.
+func TestThreat82ForgedTokenAfterAFailover(t *testing.T) {
+	f := newFixture(t, forgery.Config{})
+	kid, token := f.active(), f.forge(1)
+	f.probe()
+	f.evidence(forgery.Forged, token)
+	f.forget("incidents", "forgeries")
+	f.check(f.store.Update(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.NewEpoch()
+		return err
+	}))
+	f.clock.advance(time.Minute)
+	f.probe()
+	f.evidence(forgery.Forged, token)
+	if in := f.incident(kid); in.State != store.IncidentQuarantined || in.Tokens != 1 {
+		t.Errorf("%+v", in)
+	}
+}
+
+// forget empties tables, as a failover to a server that was behind does.
+func (f *fixture) forget(tables ...string) {
+	f.Helper()
+	db, err := sql.Open("sqlite", f.path)
+	f.check(err)
+	defer db.Close()
+	for _, table := range tables {
+		_, err := db.Exec("DELETE FROM " + table)
+		f.check(err)
 	}
 }
