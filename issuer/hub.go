@@ -21,7 +21,7 @@ const (
 	pollEvery = 50 * time.Millisecond  // other nodes' commits are seen within that time
 	batchTime = 50 * time.Millisecond  // entries that come within it after a frame share the next one
 	minRead   = 2 * time.Millisecond   // between two reads of the head, however many ask
-	readLimit = 2 * time.Second        // for one read of the store
+	readLimit = 2 * time.Second        // for the head of the log, and for what is new in it
 )
 
 // A hub reads the log, cuts it into signed frames and keeps the newest reading for
@@ -48,9 +48,9 @@ type hub struct {
 // A view is one successful reading of the head of the log.
 type view struct {
 	head store.Head
-	asOf time.Time // the moment before the read began
+	asOf time.Time // the moment before the head was read, by the clock of the store
 	last *link     // the newest link of the chain; it ends at head
-	sent time.Time // asOf of last
+	sent time.Time // when last was cut, by the clock of the process
 
 	// Signed when somebody first asks, and then once for all.
 	beat     func() (*link, error)
@@ -179,8 +179,6 @@ func (h *hub) read(ctx context.Context) error {
 	r := h.pending
 	h.pending = nil
 	h.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, readLimit)
-	defer cancel()
 	v, err := h.step(ctx)
 	if r != nil {
 		r.view, r.err = v, err
@@ -203,9 +201,9 @@ func (h *hub) end() {
 // published anything: no heartbeat without a new read, so that a node cut off from
 // its database does not look fresh.
 func (h *hub) step(ctx context.Context) (*view, error) {
-	asOf := h.now()
+	began := h.now()
 	old := h.latest.Load()
-	head, err := h.readHead(ctx)
+	head, asOf, err := h.readHead(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -213,16 +211,17 @@ func (h *hub) step(ctx context.Context) (*view, error) {
 		return nil, err
 	}
 	if begins(old, head) {
+		// Without a limit: newcomers need it, and of a large log it takes its time.
 		if err := h.snaps.build(ctx, head); err != nil {
 			return nil, err
 		}
 	}
-	links, err := h.cut(ctx, old, head, asOf)
+	links, err := h.cut(ctx, old, head, asOf, began)
 	if err != nil {
 		return nil, err
 	}
 	h.snaps.want(head)
-	return h.publish(old, head, asOf, links), nil
+	return h.publish(old, head, asOf, began, links), nil
 }
 
 // begins reports whether a new chain of links begins at head: at the start, in a
@@ -243,21 +242,32 @@ func wentBack(old *view, head store.Head) error {
 	return nil
 }
 
-func (h *hub) readHead(ctx context.Context) (head store.Head, err error) {
+// readHead returns the head, and the time of the store just before it was read: the
+// one clock of all nodes, as verifiers hold their own against it.
+func (h *hub) readHead(ctx context.Context) (head store.Head, asOf time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	began := time.Now()
 	err = h.st.View(ctx, func(tx *store.Tx) error {
+		if asOf, err = tx.Now(); err != nil {
+			return err
+		}
+		asOf = asOf.Add(-time.Since(began)) // before the snapshot in which we are
 		head, err = tx.Head()
 		return err
 	})
-	return head, err
+	return head, asOf, err
 }
 
 // cut signs what follows the old view. Nothing new and no heartbeat due: no links.
-func (h *hub) cut(ctx context.Context, old *view, head store.Head, asOf time.Time) ([]*link, error) {
+func (h *hub) cut(ctx context.Context, old *view, head store.Head, asOf, began time.Time) ([]*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
 	if !begins(old, head) {
 		if head.Seq > old.head.Seq {
 			return h.cutRange(ctx, position(old.head), head, asOf)
 		}
-		if asOf.Sub(old.sent) < heartbeat-pollEvery/2 {
+		if began.Sub(old.sent) < heartbeat-pollEvery/2 {
 			return nil, nil
 		}
 	}
@@ -337,7 +347,7 @@ func position(h store.Head) revocation.Position {
 
 // publish hangs the links to the chain and replaces the view. Where a chain begins,
 // the subscribers to the one before must come back.
-func (h *hub) publish(old *view, head store.Head, asOf time.Time, links []*link) *view {
+func (h *hub) publish(old *view, head store.Head, asOf, began time.Time, links []*link) *view {
 	v := &view{head: head, asOf: asOf}
 	if old != nil {
 		v.last, v.sent = old.last, old.sent
@@ -353,7 +363,7 @@ func (h *hub) publish(old *view, head store.Head, asOf time.Time, links []*link)
 			v.last.next = l
 			close(v.last.ready)
 		}
-		v.last, v.sent = l, asOf
+		v.last, v.sent = l, began
 	}
 	v.beat = sync.OnceValues(func() (*link, error) { return h.sign(position(head), head, asOf, nil) })
 	v.manifest = sync.OnceValues(func() (string, error) { return h.signManifest(v) })

@@ -89,7 +89,7 @@ func (i *Issuer) manifest(w http.ResponseWriter, r *http.Request) error {
 	}
 	signed, err := v.manifest()
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/jwt")

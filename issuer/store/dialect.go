@@ -26,7 +26,7 @@ type Dialect struct {
 
 	Lanes   int           // how many transactions write at once
 	Views   int           // how many transactions read at once
-	Timeout time.Duration // longest life of a batch; zero: no bound
+	Timeout time.Duration // longest life of a batch, and of a View; zero: no bound
 
 	// Again reports whether a transaction that met err may succeed when it is
 	// simply tried again: a deadlock, a serialization failure, a busy file.

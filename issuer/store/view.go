@@ -3,9 +3,15 @@ package store
 import "context"
 
 // View runs fn in a read-only transaction that sees one state of the database
-// throughout. fn runs once, in the caller's goroutine; ctx ends its queries. An
+// throughout. fn runs once, in the caller's goroutine; ctx ends its queries, and so
+// does the time that a batch may take. An
 // error of fn is returned as it is, any other one is an [ErrUnavailable].
 func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
+	if s.dialect.Timeout > 0 { // a server that has gone without a word holds nobody for longer
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.dialect.Timeout)
+		defer cancel()
+	}
 	c, err := s.borrow(ctx)
 	if err != nil {
 		return trouble(err)
