@@ -89,34 +89,13 @@ func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
 	if err := data.open(); err != nil {
 		return err
 	}
-	admin, err := listenAdmin(data)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	ln, err := listen(c.Listen)
-	if err != nil {
-		return err
-	}
-	defer ln.Close()
-	if err := c.nameIssuer(ln.Addr()); err != nil {
-		return err
-	}
-	if err := issuer.CheckURL(c.Issuer, c.PlainHTTP); err != nil {
-		return err // now: a store that was opened belongs to its URL for ever
-	}
 	public := &serve.Server{
 		Log: log, TLSCert: c.TLSCert, TLSKey: c.TLSKey, TLS12: c.TLS12, PlainHTTP: c.PlainHTTP,
 	}
-	if err := public.Check(ln); err != nil {
-		return explainServing(err)
-	}
-	debug, err := listenDebug(c.DebugListen)
-	if err != nil {
+	var at issuerListeners
+	defer at.close()
+	if err := at.open(c, data, public); err != nil {
 		return err
-	}
-	if debug != nil {
-		defer debug.Close()
 	}
 	maker, closeMaker, err := openMaker(c.SigningKeys, log)
 	if err != nil {
@@ -135,18 +114,50 @@ func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
 	if c.StoreUnsafe {
 		log.Warn("the store may lose acknowledged writes in a crash, revocations among them: --store-unsafe is for trials", "iss", c.Issuer)
 	}
-	log.Info("serving", "iss", c.Issuer, "listen", ln.Addr().String(), "data", c.Data, "version", programVersion())
+	log.Info("serving", "iss", c.Issuer, "listen", at.public.Addr().String(), "data", c.Data, "version", programVersion())
 	registry := newRegistry()
 	registry.MustRegister(issuerCollectors(iss)...)
 	public.Handler = serve.AccessLog(log, measured(registry, iss), c.TrustedProxies...)
-	err = runServers(ctx, withDebug(debug, registry, log,
-		serving{public, []net.Listener{ln}},
-		serving{&serve.Server{Handler: serve.AccessLog(log, iss.AdminHandler()), Log: log}, []net.Listener{admin}},
+	err = runServers(ctx, withDebug(at.debug, registry, log,
+		serving{public, []net.Listener{at.public}},
+		serving{&serve.Server{Handler: serve.AccessLog(log, iss.AdminHandler()), Log: log}, []net.Listener{at.admin}},
 	)...)
 	err = explainServing(err)
 	err = errors.Join(err, iss.Close(), st.Close())
 	log.Info("stopped")
 	return err
+}
+
+// issuerListeners are where an issuer listens; debug may be nil.
+type issuerListeners struct{ admin, public, debug net.Listener }
+
+// open listens, and gives an issuer without a name that of its address.
+func (l *issuerListeners) open(c *ServeConfig, data dataFolder, public *serve.Server) (err error) {
+	if l.admin, err = listenAdmin(data); err != nil {
+		return err
+	}
+	if l.public, err = listen(c.Listen); err != nil {
+		return err
+	}
+	if err := c.nameIssuer(l.public.Addr()); err != nil {
+		return err
+	}
+	if err := issuer.CheckURL(c.Issuer, c.PlainHTTP); err != nil {
+		return err // now: a store that was opened belongs to its URL for ever
+	}
+	if err := public.Check(l.public); err != nil {
+		return explainServing(err)
+	}
+	l.debug, err = listenDebug(c.DebugListen)
+	return err
+}
+
+func (l *issuerListeners) close() {
+	for _, ln := range []net.Listener{l.admin, l.public, l.debug} {
+		if ln != nil {
+			ln.Close()
+		}
+	}
 }
 
 // listenAdmin also keeps a second process out of the data folder.
