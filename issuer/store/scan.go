@@ -36,45 +36,25 @@ func (c text) Scan(v any) error {
 }
 
 func (c number) Scan(v any) error {
-	switch v := v.(type) {
-	case nil:
-	case int64:
-		*c.to = uint64(v)
-	default:
-		return unexpected("number", v)
-	}
-	return nil
+	return integer(v, "number", func(n int64) { *c.to = uint64(n) })
 }
 
-func (c signed) Scan(v any) error {
-	switch v := v.(type) {
-	case nil:
-	case int64:
-		*c.to = v
-	default:
-		return unexpected("number", v)
-	}
-	return nil
-}
+func (c signed) Scan(v any) error { return integer(v, "number", func(n int64) { *c.to = n }) }
 
-func (c flag) Scan(v any) error {
-	switch v := v.(type) {
-	case nil:
-	case int64:
-		*c.to = v != 0
-	default:
-		return unexpected("flag", v)
-	}
-	return nil
-}
+func (c flag) Scan(v any) error { return integer(v, "flag", func(n int64) { *c.to = n != 0 }) }
 
 func (c millis) Scan(v any) error {
+	return integer(v, "time", func(n int64) { *c.to = fromMillis(n) })
+}
+
+// integer gives set the value of an integer column that holds a want.
+func integer(v any, want string, set func(int64)) error {
 	switch v := v.(type) {
 	case nil:
 	case int64:
-		*c.to = fromMillis(v)
+		set(v)
 	default:
-		return unexpected("time", v)
+		return unexpected(want, v)
 	}
 	return nil
 }
