@@ -253,7 +253,7 @@ func (i *Issuer) maintain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-reload.C:
-			err = errors.Join(i.keys.Reload(ctx), i.keys.Scheduled(ctx, i.waitingFor))
+			err = errors.Join(i.keys.Reload(ctx), i.keys.Scheduled(ctx, i.waitingFor), i.renewKeys(ctx))
 		case <-tidy.C:
 			err = errors.Join(i.keys.Expire(ctx), i.trim(ctx), i.forgetSessions(ctx), i.fleet.tidy(ctx), i.checkNotary(ctx), i.checkWitnesses(ctx))
 		}

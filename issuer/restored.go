@@ -75,7 +75,52 @@ func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always
 	for _, told := range b.told {
 		told()
 	}
-	return b.out, i.keys.Reload(ctx)
+	if err := i.keys.Reload(ctx); err != nil {
+		return b.out, err
+	}
+	if err := i.renewKeys(ctx); err != nil {
+		i.log.Error("a key of before the restore signs for now", "err", err)
+	}
+	return b.out, nil
+}
+
+// renewBefore is where the store keeps when it was restored last, in milliseconds.
+const renewBefore = "keys.renew_before"
+
+// renewKeys lets another key sign in place of one that was there when the database
+// came back from a backup: it may have been given up since, and verifiers then refuse
+// what it signs. So may the standbys of then, and it is called each second until a key
+// signs that was made after: verifiers have fetched that one meanwhile.
+func (i *Issuer) renewKeys(ctx context.Context) error {
+	var since string
+	err := i.st.View(ctx, func(tx *store.Tx) (err error) {
+		since, err = tx.Meta(renewBefore)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ms, err := strconv.ParseInt(since, 10, 64)
+	if err != nil {
+		return errors.New("the time of the last restore cannot be read")
+	}
+	for _, key := range i.keys.Keys() {
+		if key.Use != keyring.UseAccess || key.State != keyring.Active || key.Published.UnixMilli() > ms {
+			continue
+		}
+		done, err := i.keys.Rotate(ctx, keyring.RotateOptions{From: key.KeyID, Force: true, Actor: "issuer"})
+		switch {
+		case errors.Is(err, keyring.ErrNotActive), errors.Is(err, keyring.ErrConflict): // another node was faster
+		case err != nil:
+			return err
+		default:
+			i.log.Warn("another key signs: one of before the restore may have been given up since", "from", done.From, "kid", done.To)
+		}
+	}
+	return nil
 }
 
 // openFrames believes frames that our own feed key signed, and no other.
@@ -158,6 +203,13 @@ func (b *beginning) epoch(ctx context.Context, lost *lostLog) error {
 		return err
 	}
 	b.out = restoredJSON{Epoch: head.Epoch, Base: head.Base, Recovered: len(lost.entries)}
+	now, err := b.tx.Now()
+	if err != nil {
+		return err
+	}
+	if err := b.tx.SetMeta(renewBefore, strconv.FormatInt(now.UnixMilli(), 10)); err != nil {
+		return err
+	}
 	if err := b.revokeAgain(ctx, lost.entries); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/forgery"
+	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwt"
@@ -289,5 +290,30 @@ func TestThreat82LostQuarantineIsAnsweredAgain(t *testing.T) {
 	}
 	if got := n.refresh(t, tokens.RefreshToken); got != 200 {
 		t.Errorf("a session is lost: %d", got)
+	}
+}
+
+// A key of the backup may have been given up since, and nobody may show that: the
+// issuer does not sign with it, nor with the standbys of then. No session ends.
+func TestThreat75NoKeyOfTheBackupSigns(t *testing.T) {
+	n := newRemote(t)
+	_, tokens := n.signIn(t, n.addUser(t, "alice"), "")
+	old := map[string]bool{}
+	for _, key := range n.ring.Keys() {
+		old[key.KeyID] = true
+	}
+	n = n.restart(t, func(string) {})
+	n.do(t, 200, "POST", "/admin/restored", `{"frames":[]}`)
+	eventually(t, "a key that is not in the backup signs", func() bool {
+		signer, err := n.ring.Signer("")
+		return err == nil && !old[signer.Key().KeyID()]
+	})
+	if got := n.refresh(t, tokens.RefreshToken); got != 200 {
+		t.Errorf("a session is lost: %d", got)
+	}
+	for _, key := range n.ring.Keys() {
+		if key.State == keyring.Standby && old[key.KeyID] {
+			t.Errorf("%s is a standby of the backup", key.KeyID)
+		}
 	}
 }
