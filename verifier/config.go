@@ -32,7 +32,7 @@ type Config struct {
 	Algorithms []jwk.Algorithm  // default: whatever the key is for; if one is for RSA, also that of RSA keys without "alg"
 	Leeway     time.Duration    // clock skew forgiven; default 60 s, at most 10 min
 	MaxLife    time.Duration    // longest "exp" - "iat"; default 24 h
-	Now        func() time.Time // for "exp", "nbf" and "iat" only; default time.Now
+	Now        func() time.Time // for "exp", "nbf" and "iat" only, and for "exp" the feed's where that is ahead; default time.Now
 
 	// InsecureSkipType accepts any "typ" or none, for issuers that write none.
 	InsecureSkipType bool
@@ -175,6 +175,14 @@ func (c *Config) keyAlgorithm() (found jwk.Algorithm) {
 		}
 	}
 	return found
+}
+
+// leeway is what the policy forgives.
+func (c *Config) leeway() time.Duration {
+	if c.Leeway == jwt.NoLeeway {
+		return 0
+	}
+	return cmp.Or(c.Leeway, jwt.DefaultLeeway)
 }
 
 func (c *Config) policy() jwt.Policy {

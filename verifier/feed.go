@@ -63,6 +63,7 @@ type feed struct {
 	lookup   atomic.Pointer[lookup]    // nil until keyed and loaded
 	freshAt  atomic.Pointer[time.Time] // when the table was last known to be up to date
 	answered atomic.Pointer[answer]    // the last word of the origin
+	behind   atomic.Int64              // our clock, against the issuer's when it was last heard; nanoseconds
 	ahead    ahead
 	counts   counts
 	keyed    chan struct{} // closed when it is known who signs the feed

@@ -101,6 +101,18 @@ const clockDrift = 500e-6
 // back, for the new time to be taken over.
 const maxSkew = time.Minute
 
+// maxBehind is by how much our clock may be behind the issuer's before somebody is told.
+const maxBehind = 30 * time.Second
+
+// compareClocks takes from a manifest by how much our clock is behind the issuer's.
+// Callers hold f.mu.
+func (f *feed) compareClocks(asOf time.Time) {
+	behind := max(asOf.Sub(f.cfg.Now()), 0)
+	if before := time.Duration(f.behind.Swap(int64(behind))); behind > maxBehind && before <= maxBehind {
+		f.log.Warn("our clock is behind the issuer's: tokens end by the issuer's", "iss", f.cfg.Issuer, "behind", behind.Truncate(time.Second))
+	}
+}
+
 // delay finds out how old an answer was when it came, without trusting any two
 // clocks to agree: whoever hands out the answers of ten seconds ago shifts the
 // gap between the two by ten seconds, and an as_of that stands still shifts it

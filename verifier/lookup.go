@@ -69,6 +69,9 @@ func (f *feed) admit(route Route) error {
 // under quarantine, the first time, at most [ProveWait].
 func (f *feed) check(ctx context.Context, tok *checked, route Route) error {
 	f.reports.note(tok)
+	if err := f.ended(tok.Token); err != nil {
+		return err
+	}
 	access := tok.Claims()
 	if access.RSQ == nil {
 		return &jwt.ClaimError{Claim: "rsq", Reason: "is missing"}

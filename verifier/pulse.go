@@ -171,6 +171,7 @@ func (f *feed) observe(token string, sent, received time.Time, cached bool) (*re
 		return m, err // a fork is to be loaded too
 	}
 	f.measure(m, sent, received, cached)
+	f.compareClocks(m.AsOf)
 	f.nameCanaries(m.Canaries)
 	f.keys.require(m.KeySetVersion)
 	f.compareKeys(m)

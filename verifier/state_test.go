@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/revocation"
 	"github.com/counterfoil/counterfoil/verifier"
 )
@@ -269,24 +270,25 @@ func TestThreat76ClockJumps(t *testing.T) {
 	for name, c := range map[string]struct {
 		jump  func(o *origin, verifierClock *time.Duration)
 		state verifier.State // at worst
+		over  bool           // tokens by the verifier's clock are over by the issuer's
 	}{
-		"verifier ahead":  {func(_ *origin, c *time.Duration) { *c = time.Hour }, verifier.Late},
-		"verifier behind": {func(_ *origin, c *time.Duration) { *c = -time.Hour }, verifier.Late},
-		"node ahead":      {func(o *origin, _ *time.Duration) { o.shift(time.Hour) }, verifier.Late},
+		"verifier ahead":  {func(_ *origin, c *time.Duration) { *c = time.Hour }, verifier.Late, false},
+		"verifier behind": {func(_ *origin, c *time.Duration) { *c = -time.Hour }, verifier.Late, true},
+		"node ahead":      {func(o *origin, _ *time.Duration) { o.shift(time.Hour) }, verifier.Late, true},
 		"node ahead and back": {func(o *origin, _ *time.Duration) {
 			o.shift(time.Hour)
 			pass(30 * time.Second)
 			o.shift(0)
-		}, verifier.Late},
-		"node back by a second": {func(o *origin, _ *time.Duration) { o.shift(-time.Second) }, verifier.Late},
+		}, verifier.Late, false},
+		"node back by a second": {func(o *origin, _ *time.Duration) { o.shift(-time.Second) }, verifier.Late, false},
 		// No token that it mints is good at this hour, and nobody can tell its
 		// manifests from those that were recorded an hour ago.
-		"node behind": {func(o *origin, _ *time.Duration) { o.shift(-time.Hour) }, verifier.Stale},
+		"node behind": {func(o *origin, _ *time.Duration) { o.shift(-time.Hour) }, verifier.Stale, false},
 		"node behind and back": {func(o *origin, _ *time.Duration) {
 			o.shift(-time.Hour)
 			pass(30 * time.Second)
 			o.shift(0)
-		}, verifier.Late},
+		}, verifier.Late, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, o *origin) {
@@ -310,6 +312,12 @@ func TestThreat76ClockJumps(t *testing.T) {
 				old, session := claims{"rsq": seq - 1}, claims{"sid": "session-2", "rsq": seq}
 				for k, x := range at {
 					old[k], session[k] = x, x
+				}
+				if _, expired := errors.AsType[*jwt.ExpiredError](verify(t, v, o.token(t, at))); expired != c.over {
+					t.Errorf("by its clock alone: %v", verify(t, v, o.token(t, at)))
+				}
+				if c.over {
+					return
 				}
 				if err := verify(t, v, o.token(t, at)); err != nil {
 					t.Errorf("good token: %v", err)

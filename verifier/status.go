@@ -23,6 +23,8 @@ type Status struct {
 	Bytes    int       // memory of the entries
 	AsOf     time.Time // by the issuer's clock; zero before the first frame
 
+	ClockBehind time.Duration // our clock, against the issuer's when it was last heard; zero where it is ahead
+
 	Root string // RFC 7638 thumbprint of the pinned root key
 	Keys jwks.Status
 
@@ -70,6 +72,7 @@ func (f *feed) describe(s *Status) {
 	if l := f.lookup.Load(); l != nil {
 		s.State = stateAt(s.Age, l.maxLife)
 	}
+	s.ClockBehind = time.Duration(f.behind.Load())
 	head := f.table.Head()
 	s.Epoch, s.Head, s.LowWater = head.Epoch, head.Seq, f.table.LowWater()
 	s.Entries, s.Bytes, s.AsOf = f.table.Len(), f.table.Bytes(), f.table.AsOf()

@@ -16,6 +16,7 @@ func verifierFigures() []figure[verifier.Status] {
 		gauge("counterfoil_verifier_cached_tokens", "Verified tokens remembered.", func(s status) int { return s.CachedTokens }),
 		counter("counterfoil_verifier_cache_hits_total", "Checks that needed no signature check.", func(s status) uint64 { return s.CacheHits }),
 
+		gauge("counterfoil_verifier_clock_behind_seconds", "Our clock against the issuer's, where it is behind.", func(s status) float64 { return seconds(s.ClockBehind) }),
 		gauge("counterfoil_verifier_table_age_seconds", "Age of the revocation table.", func(s status) float64 { return seconds(s.Age) }),
 		gauge("counterfoil_verifier_table_entries", "Revocations held.", func(s status) int { return s.Entries }),
 		gauge("counterfoil_verifier_table_bytes", "Memory of the revocations held.", func(s status) int { return s.Bytes }),
