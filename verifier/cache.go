@@ -14,10 +14,15 @@ import (
 )
 
 const (
-	// DefaultCacheTokens is how many verified tokens a Verifier remembers. One of
-	// 600 bytes holds some 2 KiB of memory, together 32 MiB, and one that is longer
-	// 2.6 bytes more for each.
+	// DefaultCacheTokens is how many verified tokens a Verifier remembers, together
+	// 32 MiB. One that is longer than usual takes the place of several.
 	DefaultCacheTokens = 16 << 10
+
+	// What a token holds of memory: so much when it is of the usual length, and for
+	// each byte beyond that so many tenths of a byte (BenchmarkCacheMemory).
+	usualToken   = 600
+	usualHolds   = 2 << 10
+	tenthsBeyond = 26
 
 	cacheShards = 32
 	// evictionSample is how many tokens are looked at to find the one that goes:
@@ -42,10 +47,11 @@ type cache struct {
 type cacheID uint64
 
 type cacheShard struct {
-	limit int
+	limit int // tokens of the usual length
 
 	mu   sync.Mutex
 	held map[cacheID]*checked
+	used int // bytes of memory
 }
 
 // checked is a token that passed verification, with what later checks need: what
@@ -66,6 +72,11 @@ type preparedTargets struct {
 	lookup  *lookup
 	list    []revocation.Target
 	witness testimony
+}
+
+// holds is how many bytes of memory a remembered token takes.
+func (t *checked) holds() int {
+	return usualHolds + max(0, len(t.text)-usualToken)*tenthsBeyond/10
 }
 
 // newCache returns a cache of up to limit tokens.
@@ -98,21 +109,31 @@ func (c *cache) find(id cacheID, token string, keys *jwk.Set) *checked {
 		return t
 	}
 	s.mu.Lock()
-	delete(s.held, id)
+	s.forget(id)
 	s.mu.Unlock()
 	return nil
 }
 
-// keep remembers a token that was just verified. A full shard gives up the one
-// of a few that expires first.
+// keep remembers a token that was just verified. A full shard gives up those of a
+// few that expire first.
 func (c *cache) keep(id cacheID, t *checked) {
 	s := c.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.held[id]; !ok && len(s.held) >= s.limit {
+	s.forget(id)
+	for len(s.held) > 0 && s.used+t.holds() > s.limit*usualHolds {
 		s.evict()
 	}
 	s.held[id] = t
+	s.used += t.holds()
+}
+
+// forget gives a token up, if it is there.
+func (s *cacheShard) forget(id cacheID) {
+	if t, ok := s.held[id]; ok {
+		s.used -= t.holds()
+		delete(s.held, id)
+	}
 }
 
 func (s *cacheShard) evict() {
@@ -127,18 +148,18 @@ func (s *cacheShard) evict() {
 			break
 		}
 	}
-	delete(s.held, first)
+	s.forget(first)
 }
 
-// len returns how many tokens are held.
-func (c *cache) len() (n int) {
+// size returns how many tokens are held, and in how many bytes of memory.
+func (c *cache) size() (tokens, bytes int) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		n += len(s.held)
+		tokens, bytes = tokens+len(s.held), bytes+s.used
 		s.mu.Unlock()
 	}
-	return n
+	return tokens, bytes
 }
 
 // verified returns a token that is good but for revocation: from the cache, or

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -194,6 +195,24 @@ func TestCacheIsBounded(t *testing.T) {
 	if held := s.Status().CachedTokens; held > limit || held < limit/2 {
 		t.Errorf("%d tokens held, limit %d", held, limit)
 	}
+}
+
+// Who signs chooses how long a token is, and not how much memory it costs: a thief of
+// the key signs long ones.
+func TestThreat138LongTokensTakeTheirRoom(t *testing.T) {
+	const limit = 256
+	s := newSharedSecret(t, limit)
+	long := strings.Repeat("long ", 1400)
+	for i := range 2 * limit {
+		if err := verify(t, s.Verifier, s.token(t, fmt.Sprint(i, long))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st := s.Status()
+	if st.CachedTokens == 0 || st.CachedTokens > limit/4 {
+		t.Errorf("%d long tokens held where there is room for %d short ones", st.CachedTokens, limit)
+	}
+	t.Logf("%d tokens in %d bytes", st.CachedTokens, st.CachedBytes)
 }
 
 // What a handler does to the claims it was given must not reach the next request

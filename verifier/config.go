@@ -67,7 +67,7 @@ type Config struct {
 	TableBytes int
 	// CacheTokens is how many verified tokens are remembered, so that one that
 	// comes again costs no signature check; revocation is looked up each time.
-	// Default DefaultCacheTokens; -1 is none.
+	// Long ones count as several. Default DefaultCacheTokens; -1 is none.
 	CacheTokens int
 	// SeenShare is the share of tokens, above 0 and up to 1, that the issuer's
 	// auditor is told of, so that it finds those which the notary did not make;
@@ -151,10 +151,9 @@ func (c *Config) checkURLs() error {
 			return fmt.Errorf("verifier: FeedURLs: %w", err)
 		}
 	}
-	if c.Credential != "" {
-		if _, err := c.rootThumbprint(); err != nil {
-			return err
-		}
+	// A file that is not there may come later, as secrets of a cluster do.
+	if _, err := c.rootThumbprint(); err != nil && !fileMissing(err) {
+		return err
 	}
 	return nil
 }

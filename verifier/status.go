@@ -29,6 +29,7 @@ type Status struct {
 	Keys jwks.Status
 
 	CachedTokens int    // verified tokens remembered
+	CachedBytes  int    // memory of them
 	CacheHits    uint64 // checks that needed no signature check
 
 	LateChecks  uint64 // checks made while late
@@ -59,7 +60,8 @@ func (v *Verifier) Status() Status {
 		s.Keys.Keys = v.cfg.Keys.Len()
 	}
 	if v.cache != nil {
-		s.CachedTokens, s.CacheHits = v.cache.len(), v.cached.Load()
+		s.CachedTokens, s.CachedBytes = v.cache.size()
+		s.CacheHits = v.cached.Load()
 	}
 	if f := v.feed(); f != nil {
 		f.describe(&s)

@@ -14,6 +14,7 @@ func verifierFigures() []figure[verifier.Status] {
 		gauge("counterfoil_verifier_feed", "1 when the issuer has a revocation feed.", func(s status) int { return one(s.Feed) }),
 		gauge("counterfoil_verifier_keys", "Keys of the issuer that are held.", func(s status) int { return s.Keys.Keys }),
 		gauge("counterfoil_verifier_cached_tokens", "Verified tokens remembered.", func(s status) int { return s.CachedTokens }),
+		gauge("counterfoil_verifier_cached_bytes", "Memory of the verified tokens remembered.", func(s status) int { return s.CachedBytes }),
 		counter("counterfoil_verifier_cache_hits_total", "Checks that needed no signature check.", func(s status) uint64 { return s.CacheHits }),
 
 		gauge("counterfoil_verifier_clock_behind_seconds", "Our clock against the issuer's, where it is behind.", func(s status) float64 { return seconds(s.ClockBehind) }),
