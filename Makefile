@@ -37,7 +37,7 @@ run: build ## try it: issuer, service and guard with one user, on this machine
 
 build:
 	@mkdir -p bin
-	@$(GO) build -o bin/ ./cmd/counterfoil ./examples/orders ./examples/trip
+	@$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/counterfoil ./examples/orders ./examples/trip
 
 test: ## install what the tests need, then lint and run every test
 	@scripts/needs

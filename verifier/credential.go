@@ -3,6 +3,7 @@ package verifier
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"os"
 	"strings"
 	"unicode"
@@ -58,6 +59,12 @@ func (c *Config) credential() (credential, error) {
 		return parseCredential(string(text))
 	}
 	return credential{}, nil
+}
+
+// fileMissing reports a credential file that could not be opened.
+func fileMissing(err error) bool {
+	_, ok := errors.AsType[*fs.PathError](err)
+	return ok
 }
 
 // rootThumbprint returns the thumbprint that the root key must have, or "" where

@@ -2,6 +2,8 @@ package verifier_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +61,10 @@ func TestRootTakenAsItCame(t *testing.T) {
 
 func TestCredentialsThatCannotBe(t *testing.T) {
 	thumbprint := generate(t, jwk.EdDSA).Thumbprint()
+	junk := filepath.Join(t.TempDir(), "credential")
+	if err := os.WriteFile(junk, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(c *verifier.Config){
 		"no thumbprint":      func(c *verifier.Config) { c.Credential = "a:b\nroot" },
 		"a short thumbprint": func(c *verifier.Config) { c.Credential = "a:b\nroot abc" },
@@ -68,7 +74,8 @@ func TestCredentialsThatCannotBe(t *testing.T) {
 		"two roots": func(c *verifier.Config) {
 			c.Credential, c.Root = "a:b\nroot "+thumbprint, generate(t, jwk.EdDSA).Thumbprint()
 		},
-		"no root": func(c *verifier.Config) { c.Root = "the root" },
+		"a file of something else": func(c *verifier.Config) { c.CredentialFile = junk },
+		"no root":                  func(c *verifier.Config) { c.Root = "the root" },
 	} {
 		cfg := verifier.Config{Issuer: "https://id.example", Audience: audience}
 		change(&cfg)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"strings"
@@ -129,6 +130,9 @@ func (c *adminClient) unreachable(err error) error {
 	}
 	var opErr *net.OpError
 	if errors.As(err, &opErr) && opErr.Op == "dial" {
+		if errors.Is(err, fs.ErrPermission) {
+			return hinted(fmt.Errorf("not permitted to speak to the issuer on %s", c.where), "run this as the user that the issuer runs as")
+		}
 		return hinted(fmt.Errorf("no issuer answers on %s", c.where), c.hint)
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -464,6 +465,23 @@ func checkAddress(section, addr string) error {
 	}
 	if _, _, err := net.SplitHostPort(addr); err != nil {
 		return misuse("%s: listen takes HOST:PORT or unix:PATH, not %q", section, addr)
+	}
+	return nil
+}
+
+// checkFiles refuses a credential that is not there. Whether the issuer takes it shows
+// later.
+func (c *GuardConfig) checkFiles() error {
+	for _, issuer := range c.Issuers {
+		name := c.credential(issuer)
+		if name == "" {
+			continue
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return unreadable(name, err)
+		}
+		f.Close()
 	}
 	return nil
 }

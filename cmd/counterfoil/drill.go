@@ -447,6 +447,9 @@ func (d *drill) print(failed error) error {
 			Timeline []moment `json:"timeline"`
 		}{failed == nil, d.state.KeyID, d.state.Standby, append([]moment{}, d.timeline...)})
 	}
+	if len(d.timeline) == 0 {
+		return nil // the error says it all
+	}
 	rows := make([][]string, len(d.timeline))
 	for i, m := range d.timeline {
 		after := "-"

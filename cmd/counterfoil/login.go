@@ -64,7 +64,7 @@ func (a *app) readPassword(stdin bool) (string, error) {
 	if stdin {
 		return a.passwordFromStdin()
 	}
-	return a.prompt("Password: ")
+	return a.prompt("Password: ", "--password-stdin")
 }
 
 func fmtSeconds(n int64) string { return fmt.Sprintf("%d seconds", n) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -42,11 +43,12 @@ func printTable(w io.Writer, heading string, rows [][]string) error {
 	return t.Flush()
 }
 
-// printable makes text from outside harmless on a terminal.
+// printable makes text from outside harmless on a terminal: no control characters,
+// and none that have no width or turn the direction of writing.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || 0x80 <= r && r < 0xa0 || r == 0x202e || r == 0x2028 || r == 0x2029 {
-			return '�'
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
 		}
 		return r
 	}, s)

@@ -31,11 +31,12 @@ func (a *app) readNewPassword(f *passwordFlags) (string, error) {
 	case f.stdin:
 		return a.passwordFromStdin()
 	}
-	first, err := a.prompt("New password: ")
+	const instead = "--password-stdin, or --generate"
+	first, err := a.prompt("New password: ", instead)
 	if err != nil {
 		return "", err
 	}
-	second, err := a.prompt("Once more: ")
+	second, err := a.prompt("Once more: ", instead)
 	if err != nil {
 		return "", err
 	}
@@ -56,11 +57,12 @@ func (a *app) passwordFromStdin() (string, error) {
 	return trimLine(data), nil
 }
 
-// prompt asks at the terminal, without an echo.
-func (a *app) prompt(text string) (string, error) {
+// prompt asks at the terminal, without an echo. Where there is none it says what to
+// do instead.
+func (a *app) prompt(text, instead string) (string, error) {
 	f, ok := a.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return "", hinted(misuse("there is no terminal to ask for a password"), "--password-stdin, or --generate")
+		return "", hinted(misuse("there is no terminal to ask for a password"), instead)
 	}
 	fmt.Fprint(a.stderr, text)
 	secret, err := term.ReadPassword(int(f.Fd()))

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by make dist.
+// version is set by the Makefile.
 var version = ""
 
 func (a *app) versionCommand() *cobra.Command {

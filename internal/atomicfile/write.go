@@ -4,7 +4,9 @@ package atomicfile
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -18,7 +20,7 @@ func WriteFrom(path string, data io.WriterTo) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
 	if err != nil {
-		return err
+		return naming(path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -32,6 +34,15 @@ func WriteFrom(path string, data io.WriterTo) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// naming tells of the file that was to be written, where the system tells of one that
+// nobody has heard of.
+func naming(path string, err error) error {
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: "write", Path: path, Err: cause.Err}
+	}
+	return err
 }
 
 func fill(f *os.File, data io.WriterTo) error {

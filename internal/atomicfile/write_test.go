@@ -1,6 +1,8 @@
 package atomicfile_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,5 +41,14 @@ func TestWriteLeavesNothingBehind(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 1 {
 		t.Errorf("%d files left behind", len(left)-1)
+	}
+}
+
+// The error names the file that was to be written, not the one beside it.
+func TestErrorNamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nowhere", "state")
+	var cause *fs.PathError
+	if err := atomicfile.Write(path, nil); !errors.As(err, &cause) || cause.Path != path || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, want one about %s", err, path)
 	}
 }
