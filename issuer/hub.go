@@ -21,7 +21,7 @@ const (
 	pollEvery = 50 * time.Millisecond  // other nodes' commits are seen within that time
 	batchTime = 50 * time.Millisecond  // entries that come within it after a frame share the next one
 	minRead   = 2 * time.Millisecond   // between two reads of the head, however many ask
-	readLimit = 2 * time.Second        // for the head of the log, and for what is new in it
+	readLimit = 2 * time.Second        // for the head of the log, and for one frame of what is new in it
 )
 
 // A hub reads the log, cuts it into signed frames and keeps the newest reading for
@@ -34,7 +34,9 @@ type hub struct {
 	log  *slog.Logger
 	now  func() time.Time
 
+	limit  time.Duration        // readLimit
 	links  int64                // how many there were; step's own
+	first  pages                // of the snapshot with which a chain begins; step's own
 	latest atomic.Pointer[view] // replaced whole by step; readers never wait
 	snaps  *snapshots
 	moved  chan struct{} // capacity 1: the head is another than before
@@ -78,7 +80,7 @@ type reading struct {
 
 func newHub(st *store.Store, keys *keyring.Keyring, log *slog.Logger, now func() time.Time) *hub {
 	return &hub{
-		st: st, keys: keys, jwks: newJWKS(st, keys, now), log: log, now: now,
+		st: st, keys: keys, jwks: newJWKS(st, keys, now), log: log, now: now, limit: readLimit,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), moved: make(chan struct{}, 1), snaps: newSnapshots(st, log, now),
 	}
 }
@@ -211,8 +213,9 @@ func (h *hub) step(ctx context.Context) (*view, error) {
 		return nil, err
 	}
 	if begins(old, head) {
-		// Without a limit: newcomers need it, and of a large log it takes its time.
-		if err := h.snaps.build(ctx, head); err != nil {
+		// Without a limit: verifiers need it, or refuse all older tokens, and of a
+		// large log it takes its time.
+		if err := h.snaps.build(ctx, head, &h.first); err != nil {
 			return nil, err
 		}
 	}
@@ -245,7 +248,7 @@ func wentBack(old *view, head store.Head) error {
 // readHead returns the head, and the time of the store just before it was read: the
 // one clock of all nodes, as verifiers hold their own against it.
 func (h *hub) readHead(ctx context.Context) (head store.Head, asOf time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	ctx, cancel := context.WithTimeout(ctx, h.limit)
 	defer cancel()
 	began := time.Now()
 	err = h.st.View(ctx, func(tx *store.Tx) error {
@@ -261,8 +264,6 @@ func (h *hub) readHead(ctx context.Context) (head store.Head, asOf time.Time, er
 
 // cut signs what follows the old view. Nothing new and no heartbeat due: no links.
 func (h *hub) cut(ctx context.Context, old *view, head store.Head, asOf, began time.Time) ([]*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, readLimit)
-	defer cancel()
 	if !begins(old, head) {
 		if head.Seq > old.head.Seq {
 			return h.cutRange(ctx, position(old.head), head, asOf)
@@ -282,7 +283,7 @@ var errGap = errors.New("the log has a gap")
 func (h *hub) cutRange(ctx context.Context, from revocation.Position, head store.Head, asOf time.Time) ([]*link, error) {
 	var links []*link
 	for from.Seq < head.Seq {
-		records, err := readLog(ctx, h.st, from.Seq, int(min(head.Seq-from.Seq, revocation.MaxFrameEntries)))
+		records, err := h.readLog(ctx, from.Seq, int(min(head.Seq-from.Seq, revocation.MaxFrameEntries)))
 		if err != nil {
 			return nil, err
 		}
@@ -298,6 +299,12 @@ func (h *hub) cutRange(ctx context.Context, from revocation.Position, head store
 		from.Seq, from.C = end.Seq, end.C
 	}
 	return links, nil
+}
+
+func (h *hub) readLog(ctx context.Context, after uint64, limit int) ([]store.LogRecord, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.limit)
+	defer cancel()
+	return readLog(ctx, h.st, after, limit)
 }
 
 func readLog(ctx context.Context, st *store.Store, after uint64, limit int) (records []store.LogRecord, err error) {

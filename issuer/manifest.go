@@ -19,7 +19,6 @@ func (h *hub) signManifest(v *view) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	snap := h.snaps.current()
 	m := revocation.Manifest{
 		Issuer:        h.keys.Issuer(),
 		Epoch:         v.head.Epoch,
@@ -36,8 +35,7 @@ func (h *hub) signManifest(v *view) (string, error) {
 		MaxLife:       h.keys.MaxTokenLife(),
 		Heartbeat:     heartbeat,
 	}
-	// A snapshot made after this view was read may be ahead of it.
-	if snap != nil && snap.ref.Epoch == m.Epoch && snap.ref.Seq <= m.Head {
+	if snap := h.snaps.before(v.head); snap != nil {
 		m.Snapshot = &snap.ref
 	}
 	return m.Sign(h.keys.FeedKey())

@@ -32,12 +32,22 @@ type snapshot struct {
 	cost   time.Duration // how long it took
 }
 
+// pages are what was read of the log for a snapshot that is not made yet. A try that
+// follows one that failed goes on from there: of a large log it would not end otherwise
+// where the store goes away now and then.
+type pages struct {
+	epoch   uint64 // in another one the log may have lost what was read
+	after   uint64 // seq of the last record
+	records []revocation.Record
+}
+
 // snapshots makes and keeps the newest snapshots. One goroutine, run, makes them,
-// apart from the first of each epoch.
+// apart from the first of each chain of links.
 type snapshots struct {
 	st   *store.Store
 	log  *slog.Logger
 	now  func() time.Time
+	page int             // entries read at once
 	todo chan store.Head // capacity 1
 
 	mu   sync.Mutex
@@ -45,16 +55,17 @@ type snapshots struct {
 }
 
 func newSnapshots(st *store.Store, log *slog.Logger, now func() time.Time) *snapshots {
-	return &snapshots{st: st, log: log, now: now, todo: make(chan store.Head, 1)}
+	return &snapshots{st: st, log: log, now: now, page: snapshotPage, todo: make(chan store.Head, 1)}
 }
 
 func (s *snapshots) run(ctx context.Context) {
+	var had pages
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case head := <-s.todo:
-			if err := s.build(ctx, head); err != nil && ctx.Err() == nil {
+			if err := s.build(ctx, head, &had); err != nil && ctx.Err() == nil {
 				s.log.Error("snapshot not made", "err", err)
 			}
 		}
@@ -68,6 +79,19 @@ func (s *snapshots) current() *snapshot {
 		return nil
 	}
 	return s.kept[len(s.kept)-1]
+}
+
+// before returns the newest snapshot from which the tail leads to head. One that was
+// made after head was read may be ahead of it.
+func (s *snapshots) before(head store.Head) *snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, snap := range slices.Backward(s.kept) {
+		if snap.ref.Epoch == head.Epoch && snap.ref.Seq <= head.Seq {
+			return snap
+		}
+	}
+	return nil
 }
 
 // want asks for a snapshot at head if the newest one is behind far enough.
@@ -98,13 +122,14 @@ func (s *snapshots) due(cur *snapshot, head store.Head) bool {
 	return age >= snapshotAge || head.Seq-cur.ref.Seq >= snapshotEntries
 }
 
-// build makes the snapshot at head and keeps it.
-func (s *snapshots) build(ctx context.Context, head store.Head) error {
-	if cur := s.current(); cur != nil && !s.due(cur, head) {
+// build makes the snapshot at head and keeps it. had is what the try before has read.
+func (s *snapshots) build(ctx context.Context, head store.Head, had *pages) error {
+	cur := s.current()
+	if cur != nil && !s.due(cur, head) {
 		return nil
 	}
 	began := s.now()
-	records, low, err := s.collect(ctx, head)
+	records, low, err := s.collect(ctx, head, had)
 	if err != nil {
 		return err
 	}
@@ -120,36 +145,37 @@ func (s *snapshots) build(ctx context.Context, head store.Head) error {
 		snap.ref.Shards = append(snap.ref.Shards, name)
 	}
 	snap.cost = s.now().Sub(began)
-	s.keep(snap)
+	s.keep(cur, snap)
 	return nil
 }
 
-func (s *snapshots) keep(snap *snapshot) {
+// keep makes snap the newest one, which was cur when snap was begun. Of two that were
+// made at once the older is of no use: it may be of an epoch that is over.
+func (s *snapshots) keep(cur, snap *snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n := len(s.kept); n > 0 && s.kept[n-1] != cur && place(snap).Before(place(s.kept[n-1])) {
+		return
+	}
 	s.kept = append(s.kept, snap)
 	if extra := len(s.kept) - snapshotsKept; extra > 0 {
 		s.kept = slices.Clone(s.kept[extra:])
 	}
 }
 
-// collect reads the live entries up to head page by page. The log may be trimmed
-// meanwhile: what is then missing lies below the low-water mark, which is read
-// last for that reason.
-func (s *snapshots) collect(ctx context.Context, head store.Head) (records []revocation.Record, low uint64, err error) {
-	for after := uint64(0); after < head.Seq; {
-		page, err := readLog(ctx, s.st, after, snapshotPage)
-		if err != nil {
+func place(s *snapshot) revocation.Position {
+	return revocation.Position{Epoch: s.ref.Epoch, Seq: s.ref.Seq, C: s.ref.C}
+}
+
+// collect reads the live entries up to head. The log may be trimmed meanwhile: what is
+// then missing lies below the low-water mark, which is read last for that reason.
+func (s *snapshots) collect(ctx context.Context, head store.Head, had *pages) (records []revocation.Record, low uint64, err error) {
+	if had.epoch != head.Epoch {
+		*had = pages{epoch: head.Epoch}
+	}
+	for more := true; more; {
+		if more, err = s.readPage(ctx, head, had); err != nil {
 			return nil, 0, err
-		}
-		for _, r := range page {
-			if r.Seq <= head.Seq {
-				records = append(records, revocation.Record{Seq: r.Seq, Entry: r.Entry})
-			}
-			after = r.Seq
-		}
-		if len(page) < snapshotPage {
-			break
 		}
 	}
 	err = s.st.View(ctx, func(tx *store.Tx) error {
@@ -157,8 +183,28 @@ func (s *snapshots) collect(ctx context.Context, head store.Head) (records []rev
 		low = min(now.LowWater, head.Seq)
 		return err
 	})
-	records, dropped := newest(records)
-	return records, max(low, dropped), err
+	if err != nil {
+		return nil, 0, err
+	}
+	records, dropped := newest(had.records)
+	*had = pages{}
+	return records, max(low, dropped), nil
+}
+
+// readPage adds the next entries up to head to had. more is false at the end.
+func (s *snapshots) readPage(ctx context.Context, head store.Head, had *pages) (more bool, err error) {
+	page, err := readLog(ctx, s.st, had.after, s.page)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range page {
+		if r.Seq > head.Seq {
+			return false, nil
+		}
+		had.records = append(had.records, revocation.Record{Seq: r.Seq, Entry: r.Entry})
+		had.after = r.Seq
+	}
+	return len(page) == s.page, nil
 }
 
 // newest leaves out the oldest entries when there are too many for a snapshot, and
