@@ -57,6 +57,7 @@ func (i *Issuer) adminRoutes() http.Handler {
 	handle("POST /admin/revoke", i.revoke)
 	handle("GET /admin/keys", i.listKeys)
 	handle("POST /admin/keys/rotate", i.rotateKeys)
+	handle("POST /admin/keys/feed", i.rotateFeed)
 	handle("POST /admin/keys/canary", i.addCanary)
 	handle("DELETE /admin/keys/canary/{kid}", i.removeCanary)
 	handle("GET /admin/incidents", i.listIncidents)

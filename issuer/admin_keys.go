@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/oauth"
 )
@@ -19,7 +21,9 @@ type keyJSON struct {
 
 	Due     time.Time `json:"due,omitzero"`      // of the one that signs: when the next one takes over
 	Ready   time.Time `json:"ready,omitzero"`    // of the next one: from when on it may be told to
-	Waiting []string  `json:"waiting,omitempty"` // of the next one: connected verifiers that do not hold it yet
+	Waiting []string  `json:"waiting,omitempty"` // of a standby: connected verifiers that do not hold it yet
+
+	Quarantined time.Time `json:"quarantined,omitzero"` // since when first-seen tokens are proved before they pass
 }
 
 // listKeys serves GET /admin/keys.
@@ -27,25 +31,41 @@ func (i *Issuer) listKeys(w http.ResponseWriter, r *http.Request) error {
 	if err := i.keys.Reload(r.Context()); err != nil {
 		return err
 	}
-	plans := map[string]keyJSON{}
+	rows := map[string]keyJSON{}
 	for _, p := range i.keys.Plans() {
-		plans[p.From] = keyJSON{Due: p.Due}
-		if p.To == "" {
-			continue
-		}
-		waiting, err := i.waitingFor(r.Context(), p.To)
-		if err != nil {
-			return err
-		}
-		plans[p.To] = keyJSON{Ready: p.Ready, Waiting: waiting}
+		rows[p.From] = keyJSON{Due: p.Due}
+		rows[p.To] = keyJSON{Ready: p.Ready}
+	}
+	since, err := i.quarantined(r.Context())
+	if err != nil {
+		return err
 	}
 	list := items[keyJSON]{Items: []keyJSON{}}
 	for _, info := range i.keys.Keys() {
-		row := plans[info.KeyID]
-		row.Info = info
+		row := rows[info.KeyID]
+		row.Info, row.Quarantined = info, since[info.KeyID]
+		if info.Use == keyring.UseAccess && info.State == keyring.Standby {
+			if row.Waiting, err = i.waitingFor(r.Context(), info.KeyID); err != nil {
+				return err
+			}
+		}
 		list.Items = append(list.Items, row)
 	}
 	return serve.WriteJSON(w, http.StatusOK, list)
+}
+
+// quarantined returns since when keys are under quarantine.
+func (i *Issuer) quarantined(ctx context.Context) (map[string]time.Time, error) {
+	var open []store.Incident
+	err := i.st.View(ctx, func(tx *store.Tx) (err error) {
+		open, err = tx.OpenIncidents()
+		return err
+	})
+	since := map[string]time.Time{}
+	for _, in := range open {
+		since[in.KeyID] = in.Quarantined
+	}
+	return since, err
 }
 
 // rotateKeys serves POST /admin/keys/rotate.
@@ -64,6 +84,15 @@ func (i *Issuer) rotateKeys(w http.ResponseWriter, r *http.Request) error {
 	done, err := i.keys.Rotate(r.Context(), keyring.RotateOptions{
 		Algorithm: alg, Force: in.Force, Gate: i.waitingFor, Actor: actor(r.Context()),
 	})
+	if err != nil {
+		return err
+	}
+	return serve.WriteJSON(w, http.StatusOK, done)
+}
+
+// rotateFeed serves POST /admin/keys/feed.
+func (i *Issuer) rotateFeed(w http.ResponseWriter, r *http.Request) error {
+	done, err := i.keys.RotateFeed(r.Context(), actor(r.Context()))
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ func newJWKS(st *store.Store, keys *keyring.Keyring, now func() time.Time) *jwks
 // A keySet is one reading of the keyring, rendered once.
 type keySet struct {
 	set     *jwk.Set
+	feed    *jwk.Key // that signed it
 	epoch   uint64
 	plain   *document
 	signed  *document
@@ -100,7 +101,7 @@ func (j *jwks) current(ctx context.Context, epoch uint64) (*keySet, error) {
 
 // rendered returns the present key set if somebody has rendered it.
 func (j *jwks) rendered(epoch uint64) *keySet {
-	if have := j.latest.Load(); have != nil && have.set == j.keys.Public() && have.epoch == epoch {
+	if have := j.latest.Load(); have != nil && have.set == j.keys.Public() && have.feed == j.keys.FeedKey() && have.epoch == epoch {
 		return have
 	}
 	return nil
@@ -123,7 +124,7 @@ func (j *jwks) render(ctx context.Context, set *jwk.Set, epoch, changes uint64) 
 	if err != nil {
 		return nil, err
 	}
-	k := &keySet{set: set, epoch: epoch, plain: newDocument(body, j.keys.JWKSMaxAge())}
+	k := &keySet{set: set, feed: j.keys.FeedKey(), epoch: epoch, plain: newDocument(body, j.keys.JWKSMaxAge())}
 	n, err := j.number(ctx, changes, k.plain.hash)
 	if err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func (j *jwks) render(ctx context.Context, set *jwk.Set, epoch, changes uint64) 
 	statement := jwkset.Signed{
 		Issuer: j.keys.Issuer(), IssuedAt: j.now(), Version: k.version, KeySet: k.plain.hash, Keys: set,
 	}
-	signed, err := statement.Sign(j.keys.FeedKey())
+	signed, err := statement.Sign(k.feed)
 	if err != nil {
 		return nil, err
 	}

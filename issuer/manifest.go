@@ -19,6 +19,7 @@ func (h *hub) signManifest(v *view) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	feedKey, trust := h.keys.Feed()
 	m := revocation.Manifest{
 		Issuer:        h.keys.Issuer(),
 		Epoch:         v.head.Epoch,
@@ -31,14 +32,14 @@ func (h *hub) signManifest(v *view) (string, error) {
 		KeySet:        keys.plain.hash,
 		KeySetVersion: keys.version,
 		Canaries:      keys.canariesID,
-		Trust:         h.keys.Trust(),
+		Trust:         trust,
 		MaxLife:       h.keys.MaxTokenLife(),
 		Heartbeat:     heartbeat,
 	}
 	if snap := h.snaps.before(v.head); snap != nil {
 		m.Snapshot = &snap.ref
 	}
-	return m.Sign(h.keys.FeedKey())
+	return m.Sign(feedKey)
 }
 
 // feedKey is the answer of GET /revocation/key.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -21,11 +22,20 @@ type signingKey struct {
 	Stopped   time.Time `json:"stopped,omitzero"`   // when it ceased to
 	Due       time.Time `json:"due,omitzero"`       // when the next one takes over
 	Ready     time.Time `json:"ready,omitzero"`     // of the next one: from when on it may be told to
-	Waiting   []string  `json:"waiting,omitempty"`  // of the next one: verifiers that do not hold it yet
+	Waiting   []string  `json:"waiting,omitempty"`  // of a standby: verifiers that do not hold it yet
+
+	Quarantined time.Time `json:"quarantined,omitzero"` // since when first-seen tokens are proved before they pass
 }
 
 // stands is the state of a key, and what makes it another one than the others.
-func (k *signingKey) stands() string {
+func (k *signingKey) stands(now time.Time) string {
+	if !k.Quarantined.IsZero() {
+		return k.kind() + ", quarantined " + span(now.Sub(k.Quarantined))
+	}
+	return k.kind()
+}
+
+func (k *signingKey) kind() string {
 	switch {
 	case k.Use == "canary" && k.State == "standby":
 		return "canary"
@@ -38,6 +48,9 @@ func (k *signingKey) stands() string {
 // age is how long a key has been doing what it does.
 func (k *signingKey) age(now time.Time) string {
 	since := k.Published
+	if since.IsZero() {
+		return "-" // refused: what its row says is not known to be so
+	}
 	for _, t := range []time.Time{k.Activated, k.Stopped} {
 		if !t.IsZero() {
 			since = t
@@ -97,7 +110,9 @@ func (a *app) keysListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the signing keys", Args: takes(),
 		Long: `List the signing keys: how long each has been in its state, when the next rotation
-is due, and which verifiers hold it up because they do not have the next key yet.`,
+is due, which keys are under quarantine, and which verifiers do not have a standby yet
+and hold the rotation up. A key that is refused is not from this issuer: somebody else
+wrote to the database.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			keys, done, err := fetchList[signingKey](cmd.Context(), a, &admin, "/admin/keys", machine)
 			if err != nil || done {
@@ -115,7 +130,7 @@ func (a *app) printKeys(keys []signingKey) error {
 	now := a.now()
 	rows := make([][]string, len(keys))
 	for i, k := range keys {
-		rows[i] = []string{k.KeyID, k.Algorithm, k.stands(), k.age(now), stamp(k.Published), stamp(k.Activated), stamp(k.Stopped), k.next(now)}
+		rows[i] = []string{printable(k.KeyID), k.Algorithm, k.stands(now), k.age(now), stamp(k.Published), stamp(k.Activated), stamp(k.Stopped), k.next(now)}
 	}
 	if err := printTable(a.stdout, "KID ALG STATE AGE PUBLISHED ACTIVATED STOPPED NEXT", rows); err != nil {
 		return err
@@ -133,17 +148,28 @@ func (a *app) keysRotateCommand() *cobra.Command {
 		admin   adminFlags
 		alg     string
 		force   bool
+		feed    bool
 		machine bool
 	)
 	cmd := &cobra.Command{
 		Use: "rotate", Short: "Let the standby key sign and publish a new standby", Args: takes(),
 		Long: `Let the standby key sign and publish a new standby. It is refused as long as a
 connected verifier does not hold the standby, which is named then, or as long as a
-key set from before may be in a cache. With --force nobody is waited for.`,
+key set from before may be in a cache. With --force nobody is waited for.
+
+With --feed the key is replaced that signs what verifiers are told, and no key that
+signs tokens. Nobody is waited for: verifiers believe the root key, which names the
+new one.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if feed && (force || alg != "") {
+				return misuse("--feed is about another key: it goes with neither --alg nor --force")
+			}
 			c, err := a.connect(&admin)
 			if err != nil {
 				return err
+			}
+			if feed {
+				return a.rotateFeed(cmd.Context(), c, machine)
 			}
 			var done rotation
 			if err := c.call(cmd.Context(), http.MethodPost, "/admin/keys/rotate", map[string]any{"alg": alg, "force": force}, &done); err != nil {
@@ -159,8 +185,28 @@ key set from before may be in a cache. With --force nobody is waited for.`,
 	admin.register(cmd.Flags())
 	cmd.Flags().StringVar(&alg, "alg", "", "algorithm (default the first one of the issuer)")
 	cmd.Flags().BoolVar(&force, "force", false, "do not wait until every verifier and every cached key set has the standby")
+	cmd.Flags().BoolVar(&feed, "feed", false, "replace the key of the revocation feed instead")
 	cmd.Flags().BoolVar(&machine, "json", false, "print what was done as one JSON object")
 	return cmd
+}
+
+// feedRotation is what a rotation of the feed key did.
+type feedRotation struct {
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Version uint64 `json:"trust_version"`
+}
+
+func (a *app) rotateFeed(ctx context.Context, c *adminClient, machine bool) error {
+	var done feedRotation
+	if err := c.call(ctx, http.MethodPost, "/admin/keys/feed", nil, &done); err != nil {
+		return err
+	}
+	a.say("the feed is signed by %s from now on", done.To)
+	if machine {
+		return a.printJSON(done)
+	}
+	return nil
 }
 
 func (a *app) keysKillCommand() *cobra.Command {

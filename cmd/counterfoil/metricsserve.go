@@ -104,7 +104,7 @@ func countKeys(infos []keyring.Info) map[string]keyCounts {
 }
 
 func keyFigures() (list []figure[keyCounts]) {
-	for _, state := range []keyring.State{keyring.Standby, keyring.Active, keyring.Retiring, keyring.Retired, keyring.Killed} {
+	for _, state := range []keyring.State{keyring.Standby, keyring.Active, keyring.Retiring, keyring.Retired, keyring.Killed, keyring.Refused} {
 		list = append(list, gauge("counterfoil_keys", "Signing keys, by algorithm and state.", func(c keyCounts) int { return c[state] }).with("state", string(state)))
 	}
 	return list

@@ -45,6 +45,7 @@ const (
 	KeyHold      Action = "key.hold"   // a standby was sealed to the notary
 	KeyAdopt     Action = "key.adopt"  // a row of before rows were authenticated
 	KeyRefuse    Action = "key.refuse" // a row that the issuer did not write
+	KeyFeed      Action = "key.feed"   // another key signs the feed
 	KeyCanary    Action = "key.canary"
 	KeyDrill     Action = "key.drill"
 	Restored     Action = "restored"

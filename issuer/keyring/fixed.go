@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"slices"
-	"time"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer/store"
@@ -27,9 +25,7 @@ const founded = "-"
 
 // fixed is what all nodes share and nobody changes while they run.
 type fixed struct {
-	feed    *jwk.Key // private
 	root    *jwk.Key // public
-	trust   string
 	handles revocation.HandleKey
 	standby *jwk.Key // seals standbys below the notary's layer; nil without a notary
 	*bare
@@ -46,8 +42,7 @@ type bare struct {
 // openFixed reads the feed key, the root and the secrets, and makes those that
 // are missing.
 func (k *Keyring) openFixed(ctx context.Context) error {
-	feed, err := k.signingKey(ctx, purposeFeed)
-	if err != nil {
+	if _, err := k.signingKey(ctx, purposeFeed); err != nil {
 		return err
 	}
 	root, err := k.signingKey(ctx, purposeRoot)
@@ -70,12 +65,12 @@ func (k *Keyring) openFixed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.fixed = &fixed{feed: feed, handles: handles, bare: &bare{handleSecret: handle, refresh: refresh, rows: rows}}
+	k.fixed = &fixed{handles: handles, bare: &bare{handleSecret: handle, refresh: refresh, rows: rows}}
 	k.fixed.root, err = root.Public()
 	if err != nil {
 		return err
 	}
-	if k.fixed.trust, err = k.openTrust(ctx, root); err != nil {
+	if err := k.openTrust(ctx, root); err != nil {
 		return err
 	}
 	return k.openStandbySecret(ctx)
@@ -98,9 +93,7 @@ func (k *Keyring) openStandbySecret(ctx context.Context) error {
 // signingKey returns the Ed25519 key for a purpose of the feed.
 func (k *Keyring) signingKey(ctx context.Context, purpose string) (*jwk.Key, error) {
 	sealed, err := k.firstSecret(ctx, purpose, func(kek string) (string, error) {
-		key, err := jwk.Generate(jwk.Params{
-			Algorithm: jwk.EdDSA, Also: jwk.Ed25519, KeyID: purpose + "." + newKeyID(),
-		})
+		key, err := newSigningKey(purpose)
 		if err != nil {
 			return "", err
 		}
@@ -110,6 +103,10 @@ func (k *Keyring) signingKey(ctx context.Context, purpose string) (*jwk.Key, err
 		return nil, err
 	}
 	return k.locker.openFor(purpose, sealed)
+}
+
+func newSigningKey(purpose string) (*jwk.Key, error) {
+	return jwk.Generate(jwk.Params{Algorithm: jwk.EdDSA, Also: jwk.Ed25519, KeyID: purpose + "." + newKeyID()})
 }
 
 // secretJWK is a symmetric key that is no signing key of JOSE (RFC 7518, Section 6.4).
@@ -168,87 +165,20 @@ func (k *Keyring) firstSecret(ctx context.Context, name string, fresh func(kek s
 
 func (k *Keyring) readSecret(ctx context.Context, name string) (sealed string, err error) {
 	err = k.st.View(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Secrets(name)
-		for _, row := range rows {
-			if row.ID == firstSlot {
-				sealed = row.Sealed
-			}
-		}
+		row, err := firstRow(tx, name)
+		sealed = row.Sealed
 		return err
 	})
 	return sealed, err
 }
 
-// trustKey is where the store keeps the trust statement in force.
-const trustKey = "keyring.trust"
-
-// openTrust returns the statement in force, signed anew with the next version when
-// what it says has changed. Verifiers keep the old values beside the new.
-func (k *Keyring) openTrust(ctx context.Context, root *jwk.Key) (signed string, err error) {
-	want, err := k.statement()
-	if err != nil {
-		return "", err
-	}
-	err = k.st.Update(ctx, func(tx *store.Tx) error {
-		signed, err = tx.Meta(trustKey)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			want.Version = 1
-		case err != nil:
-			return err
-		default:
-			held, err := revocation.OpenTrust(k.fixed.root, k.cfg.Issuer, signed)
-			if err != nil {
-				return err
-			}
-			if k.cfg.WitnessKeys == nil {
-				want.WitnessKeys = held.WitnessKeys
-			}
-			if sameTrust(held, want) {
-				return nil
-			}
-			want.Version = held.Version + 1
+// firstRow returns the row in the first slot of name, an empty one if there is none.
+func firstRow(tx *store.Tx, name string) (store.SecretRow, error) {
+	rows, err := tx.Secrets(name)
+	for _, row := range rows {
+		if row.ID == firstSlot {
+			return row, err
 		}
-		if signed, err = want.Sign(root); err != nil {
-			return err
-		}
-		return tx.SetMeta(trustKey, signed)
-	})
-	return signed, err
-}
-
-// statement is what the root vouches for today.
-func (k *Keyring) statement() (*revocation.Trust, error) {
-	feed, err := k.fixed.feed.Public()
-	if err != nil {
-		return nil, err
 	}
-	feeds, err := jwk.NewSet(feed)
-	if err != nil {
-		return nil, err
-	}
-	t := &revocation.Trust{
-		Issuer:       k.cfg.Issuer,
-		FeedKeys:     feeds,
-		HandleKeyIDs: []string{k.fixed.handles.ID()},
-		MaxLife:      k.cfg.MaxTokenLife.Truncate(time.Second),
-	}
-	if k.cfg.WitnessKeys != nil && k.cfg.WitnessKeys.Len() > 0 {
-		t.WitnessKeys = k.cfg.WitnessKeys
-	}
-	return t, nil
-}
-
-func sameTrust(a, b *revocation.Trust) bool {
-	return sameSet(a.FeedKeys, b.FeedKeys) && sameSet(a.WitnessKeys, b.WitnessKeys) &&
-		a.MaxLife == b.MaxLife && slices.Equal(a.HandleKeyIDs, b.HandleKeyIDs)
-}
-
-func sameSet(a, b *jwk.Set) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	x, errX := a.MarshalJSON()
-	y, errY := b.MarshalJSON()
-	return errX == nil && errY == nil && string(x) == string(y)
+	return store.SecretRow{}, err
 }

@@ -108,8 +108,10 @@ type Keyring struct {
 	fixed  *fixed // the secrets that do not change while the process lives
 
 	ring    atomic.Pointer[ring] // replaced whole by reload; readers never wait
-	reading chan struct{}        // holds one token while a reload runs, so that the newest read wins
-	ahead   atomic.Int64         // by how many nanoseconds the clock of the store was ahead of ours when it was last read
+	voice   atomic.Pointer[voice]
+	reading chan struct{} // holds one token while a reload runs, so that the newest read wins
+	unheard string        // a statement that was not followed; whoever reads owns it
+	ahead   atomic.Int64  // by how many nanoseconds the clock of the store was ahead of ours when it was last read
 
 	mu     sync.Mutex
 	told   map[place]time.Time // when it was last said that its rotation waits for verifiers
@@ -250,15 +252,22 @@ func (k *Keyring) MaxTokenLife() time.Duration { return k.cfg.MaxTokenLife }
 // JWKSMaxAge returns how long the published set may be cached.
 func (k *Keyring) JWKSMaxAge() time.Duration { return k.cfg.JWKSMaxAge }
 
-// FeedKey returns the private key that signs frames and manifests, and nothing else.
-func (k *Keyring) FeedKey() *jwk.Key { return k.fixed.feed }
+// FeedKey returns the private key that signs what verifiers are told, and nothing else.
+// The caller asks for it again each time.
+func (k *Keyring) FeedKey() *jwk.Key { return k.voice.Load().feed }
+
+// Feed returns the feed key and the trust statement that names it.
+func (k *Keyring) Feed() (key *jwk.Key, trust string) {
+	v := k.voice.Load()
+	return v.feed, v.trust
+}
 
 // Root returns the public half of the root, which vouches for the feed keys. Its
 // private half signs the trust statement in [Open] and is not kept in memory.
 func (k *Keyring) Root() *jwk.Key { return k.fixed.root }
 
 // Trust returns the trust statement signed by the root.
-func (k *Keyring) Trust() string { return k.fixed.trust }
+func (k *Keyring) Trust() string { return k.voice.Load().trust }
 
 // HandleKey returns the key that turns values into handles.
 func (k *Keyring) HandleKey() revocation.HandleKey { return k.fixed.handles }

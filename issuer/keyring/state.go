@@ -108,12 +108,16 @@ func (k *Keyring) reload(ctx context.Context) error {
 		return ctx.Err()
 	}
 	var rows []store.KeyRow
-	var kek string
+	var kek, trust string
+	var feed store.SecretRow
 	err := k.st.View(ctx, func(tx *store.Tx) (err error) {
 		if _, err = k.clock(tx); err != nil {
 			return err
 		}
 		if kek, err = tx.Meta(metaKEK); err != nil {
+			return err
+		}
+		if feed, trust, err = k.readTrust(tx); err != nil {
 			return err
 		}
 		rows, err = tx.Keys()
@@ -122,6 +126,7 @@ func (k *Keyring) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	k.follow(feed, trust)
 	old := k.ring.Load()
 	if old != nil && old.reads(rows, kek) {
 		return nil

@@ -31,7 +31,7 @@ func TestThreat71SecretInTheRowOfAnother(t *testing.T) {
 	}
 }
 
-func secretOf(t *testing.T, st *store.Store, name string) (row store.SecretRow) {
+func secretOf(t testing.TB, st *store.Store, name string) (row store.SecretRow) {
 	t.Helper()
 	err := st.View(t.Context(), func(tx *store.Tx) error {
 		rows, err := tx.Secrets(name)
