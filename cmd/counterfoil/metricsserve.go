@@ -54,9 +54,9 @@ func forgeryFigures() []figure[issuer.Status] {
 	const (
 		records, recordsHelp   = "counterfoil_seen_records_total", "Records of seen tokens, by what the auditor found."
 		evidence, evidenceHelp = "counterfoil_evidence_total", "Tokens that were sent as evidence, by what they proved to be."
-		steps, stepsHelp       = "counterfoil_answers_total", "Steps of answers to forgeries that this node took."
-		probes, probesHelp     = "counterfoil_notary_probes_total", "Probes of the notary, by result."
-		alarms, alarmsHelp     = "counterfoil_alarms_total", "Attempts at telling the webhook, by result."
+		steps, stepsHelp       = "counterfoil_answers_total", "Steps of answers to forgeries that this node took. Any but in a drill is a stolen key: counterfoil incident list. After held a person has to kill: counterfoil keys kill KID."
+		probes, probesHelp     = "counterfoil_notary_probes_total", "Probes of the notary, one a second, by result. Where none passes, forged tokens go unnoticed, and soon none is minted."
+		alarms, alarmsHelp     = "counterfoil_alarms_total", "Attempts at telling the webhook, by result. Where only failed grows, its receiver refuses or is away: counterfoil incident show KID says why."
 		held, heldHelp         = "counterfoil_forgery_held", "What is kept about reporters and evidence, by kind."
 		peak, peakHelp         = "counterfoil_forgery_held_peak", "The most that was kept about reporters and evidence, by kind."
 		most, mostHelp         = "counterfoil_forgery_held_limit", "The most that may be kept about reporters and evidence, by kind."
@@ -74,7 +74,8 @@ func forgeryFigures() []figure[issuer.Status] {
 		counter(steps, stepsHelp, func(s status) uint64 { return s.Forgeries.Rotated }).with("step", "rotate"),
 		counter(steps, stepsHelp, func(s status) uint64 { return s.Forgeries.Killed }).with("step", "kill"),
 		counter(steps, stepsHelp, func(s status) uint64 { return s.Forgeries.Held }).with("step", "held"),
-		counter("counterfoil_misconfigurations_total", "Times that the secrets of the notaries began to disagree.", func(s status) uint64 { return s.Forgeries.Misconfigured }),
+		counter("counterfoil_misconfigurations_total", "Times that the secrets of the notaries began to disagree. Until they agree for a token life nothing is answered: After misconfigured, in operations.md.", func(s status) uint64 { return s.Forgeries.Misconfigured }),
+		counter("counterfoil_blind_total", "Times that forgeries went unnoticed: no notary checked tags on this node for a minute, or a verifier did not show a token that it was asked for. Any is an alarm.", func(s status) uint64 { return s.Forgeries.Blind }),
 		counter(probes, probesHelp, func(s status) uint64 { return s.Forgeries.ProbesPassed }).with("result", "passed"),
 		counter(probes, probesHelp, func(s status) uint64 { return s.Forgeries.ProbesFailed }).with("result", "failed"),
 		counter(alarms, alarmsHelp, func(s status) uint64 { return s.Forgeries.Alarms }).with("result", "taken"),

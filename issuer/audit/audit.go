@@ -59,6 +59,8 @@ const (
 	ForgeryClosed        Action = "forgery.closed"        // the incident is over
 	ForgeryMisconfigured Action = "forgery.misconfigured" // notaries have different secrets
 	ForgeryRecovered     Action = "forgery.recovered"     // they agree again
+	ForgeryBlind         Action = "forgery.blind"         // tags are not checked, or a token that was asked for does not come
+	ForgerySeeing        Action = "forgery.seeing"        // they are checked again
 )
 
 // MaxField is the longest field of a row in bytes; a longer one is cut.

@@ -29,6 +29,8 @@ const (
 	KindClosed        Kind = "closed"        // a person said that it is over, or the key retired
 	KindMisconfigured Kind = "misconfigured" // notaries have different secrets: nothing is done by itself
 	KindRecovered     Kind = "recovered"     // they agree again
+	KindBlind         Kind = "blind"         // tags are not checked, or a token that was asked for does not come
+	KindSeeing        Kind = "seeing"        // they are checked again
 )
 
 // actions are the kinds in the audit trail.
@@ -36,12 +38,13 @@ var actions = map[Kind]audit.Action{
 	KindForged: audit.ForgeryFound, KindCanary: audit.ForgeryCanary, KindQuarantined: audit.ForgeryQuarantined,
 	KindRotated: audit.ForgeryRotated, KindKilled: audit.ForgeryKilled, KindHeld: audit.ForgeryHeld,
 	KindClosed: audit.ForgeryClosed, KindMisconfigured: audit.ForgeryMisconfigured, KindRecovered: audit.ForgeryRecovered,
+	KindBlind: audit.ForgeryBlind, KindSeeing: audit.ForgerySeeing,
 }
 
 // level is how loud a kind is.
 func (k Kind) level() slog.Level {
 	switch k {
-	case KindForged, KindCanary, KindHeld, KindMisconfigured:
+	case KindForged, KindCanary, KindHeld, KindMisconfigured, KindBlind:
 		return slog.LevelError
 	}
 	return slog.LevelWarn
@@ -55,6 +58,7 @@ type step struct {
 	incident store.Incident
 	finding  *finding // nil: no token is behind it
 	at       time.Time
+	reporter string // whom the alarm is about, where no token is behind it
 	actor    string // default issuerActor
 	alarms   []raised
 }
@@ -63,6 +67,9 @@ type raised struct {
 	kind   Kind
 	detail string // "name=value", for the audit trail
 }
+
+// drill reports whether it is all a rehearsal.
+func (s *step) drill() bool { return s.incident.Drill }
 
 func (s *step) alarm(kind Kind, detail string) { s.alarms = append(s.alarms, raised{kind, detail}) }
 
@@ -73,6 +80,8 @@ type Alarm struct {
 	Kind      Kind      `json:"kind"`
 	At        time.Time `json:"at"`
 	Issuer    string    `json:"iss"`
+	What      string    `json:"what"` // happened and was done, in words for a person
+	Next      string    `json:"next"` // what there is to do
 	KeyID     string    `json:"kid,omitzero"`
 	TokenID   string    `json:"jti,omitzero"`
 	Level0    string    `json:"level0,omitzero"` // "passes", or why a verifier refuses the token without an auditor
@@ -83,9 +92,11 @@ type Alarm struct {
 }
 
 func (d *Desk) alarmOf(s *step, id string, kind Kind) *Alarm {
+	say := d.adviceOn(kind, s)
 	a := &Alarm{
+		What: say.what, Next: say.next, Reporter: s.reporter,
 		ID: id, Kind: kind, At: s.at.UTC(), Issuer: d.cfg.Issuer, KeyID: s.incident.KeyID,
-		Successor: s.incident.Successor, Answer: d.cfg.Answer, Drill: s.incident.Drill,
+		Successor: s.incident.Successor, Answer: d.cfg.Answer, Drill: s.drill(),
 	}
 	if s.finding != nil {
 		a.TokenID, a.Level0, a.Reporter = s.finding.tokenID, s.finding.level0, s.finding.reporter
@@ -139,12 +150,20 @@ func (d *Desk) writeTrail(tx *store.Tx, s *step, a *Alarm, detail string) error 
 func (d *Desk) say(s *step) {
 	for _, r := range s.alarms {
 		attrs := []slog.Attr{slog.String("alarm", string(r.kind)), slog.String("kid", s.incident.KeyID)}
+		say := d.adviceOn(r.kind, s)
 		if s.finding != nil {
 			attrs = append(attrs, slog.String("jti", s.finding.tokenID))
 		}
-		if s.incident.Drill {
+		if s.drill() {
 			attrs = append(attrs, slog.Bool("drill", true))
 		}
+		if s.reporter != "" {
+			attrs = append(attrs, slog.String("reporter", s.reporter))
+		}
+		if s.incident.Successor != "" {
+			attrs = append(attrs, slog.String("successor", s.incident.Successor))
+		}
+		attrs = append(attrs, slog.String("what", say.what), slog.String("next", say.next))
 		d.cfg.Log.LogAttrs(context.Background(), r.kind.level(), "forgery", attrs...)
 		d.counts.step(r.kind)
 	}

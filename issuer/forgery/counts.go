@@ -19,6 +19,7 @@ type Counts struct {
 	Killed        uint64
 	Held          uint64 // kills left to a person
 	Misconfigured uint64 // times that the secrets of the notaries began to disagree
+	Blind         uint64 // times that tags were no longer checked here, or that a token asked for did not come
 
 	ProbesPassed uint64
 	ProbesFailed uint64 // the notary did not answer, or found its own tag wrong
@@ -27,10 +28,10 @@ type Counts struct {
 }
 
 type counts struct {
-	right, wrong, limited                             atomic.Uint64
-	genuine, unsigned, unknown, forged, canaries      atomic.Uint64
-	quarantined, rotated, killed, held, misconfigured atomic.Uint64
-	probesPassed, probesFailed, alarms, alarmsFailed  atomic.Uint64
+	right, wrong, limited                                    atomic.Uint64
+	genuine, unsigned, unknown, forged, canaries             atomic.Uint64
+	quarantined, rotated, killed, held, misconfigured, blind atomic.Uint64
+	probesPassed, probesFailed, alarms, alarmsFailed         atomic.Uint64
 }
 
 // Counts returns the numbers so far.
@@ -41,8 +42,8 @@ func (d *Desk) Counts() Counts {
 		Genuine: c.genuine.Load(), Unsigned: c.unsigned.Load(), Unknown: c.unknown.Load(),
 		Forged: c.forged.Load(), Canaries: c.canaries.Load(),
 		Quarantined: c.quarantined.Load(), Rotated: c.rotated.Load(), Killed: c.killed.Load(), Held: c.held.Load(),
-		Misconfigured: c.misconfigured.Load(),
-		ProbesPassed:  c.probesPassed.Load(), ProbesFailed: c.probesFailed.Load(),
+		Misconfigured: c.misconfigured.Load(), Blind: c.blind.Load(),
+		ProbesPassed: c.probesPassed.Load(), ProbesFailed: c.probesFailed.Load(),
 		Alarms: c.alarms.Load(), AlarmsFailed: c.alarmsFailed.Load(),
 	}
 }
@@ -77,5 +78,7 @@ func (c *counts) step(k Kind) {
 		c.held.Add(1)
 	case KindMisconfigured:
 		c.misconfigured.Add(1)
+	case KindBlind:
+		c.blind.Add(1)
 	}
 }

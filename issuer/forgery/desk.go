@@ -103,6 +103,7 @@ type Desk struct {
 	crowd     crowd  // and how many there were beyond those in the store
 	proved    proved
 	probes    probes
+	sight     sight
 
 	stepDue, alarmDue chan struct{} // capacity 1: look for a step to take, for an alarm to send
 }
@@ -150,6 +151,7 @@ func (d *Desk) Run(ctx context.Context) {
 	}
 	var all sync.WaitGroup
 	all.Go(func() { d.every(ctx, nil, "the notary's probe", d.probeOnce) })
+	all.Go(func() { d.every(ctx, nil, "the look for tokens that do not come", d.lookForUnshown) })
 	all.Go(func() { d.every(ctx, nil, "the count of forged tokens", d.settleCrowd) })
 	if d.cfg.Answer == Automatic {
 		all.Go(func() { d.every(ctx, d.stepDue, "the answer to a forgery", d.advance) })

@@ -64,6 +64,9 @@ func (d *Desk) Evidence(ctx context.Context, reporter string, from netip.Addr, t
 		return "", err
 	}
 	verdict, junk, err := d.judge(ctx, reporter, token)
+	if !junk {
+		d.sight.shown(reporter)
+	}
 	if junk && d.reporters.noteJunk(source) {
 		// An honest verifier shows none: somebody else has its credential, and may
 		// want this silence.

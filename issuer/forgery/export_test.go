@@ -30,6 +30,23 @@ func (d *Desk) AnswerFor(ctx context.Context, kid string) error {
 	return d.advanceOne(ctx, &in)
 }
 
+// LookRound alarms about tokens that were asked for and did not come.
+func (d *Desk) LookRound(ctx context.Context) error { return d.lookForUnshown(ctx) }
+
+// Advice returns what is said about an alarm on a key.
+func (d *Desk) Advice(k Kind, kid string) (what, next string) {
+	a := d.adviceOn(k, &step{incident: store.Incident{KeyID: kid}})
+	return a.what, a.next
+}
+
+// Kinds are the kinds of alarms, as the audit trail has them.
+func Kinds() (list []Kind) {
+	for k := range actions {
+		list = append(list, k)
+	}
+	return list
+}
+
 // CountRound writes down what was counted in memory.
 func (d *Desk) CountRound(ctx context.Context) error { return d.settleCrowd(ctx) }
 

@@ -63,8 +63,8 @@ func (d *Desk) probeKeys() []string {
 
 // probeOnce lets every notary tag and every notary check, what was tagged before
 // included. It is the self-test of each second.
-func (d *Desk) probeOnce(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+func (d *Desk) probeOnce(outer context.Context) error {
+	ctx, cancel := context.WithTimeout(outer, probeLimit)
 	defer cancel()
 	err := d.keepProbes(ctx)
 	if err == nil {
@@ -72,6 +72,9 @@ func (d *Desk) probeOnce(ctx context.Context) error {
 	}
 	if err == nil {
 		err = d.agree(ctx, d.probeKeys(), d.keptProbes())
+	}
+	if said := d.look(outer, err == nil || errors.Is(err, errDoubt)); said != nil {
+		return errors.Join(err, said)
 	}
 	switch {
 	case errors.Is(err, errDoubt):
