@@ -3,7 +3,6 @@ package issuer
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/http"
 	"time"
@@ -53,7 +52,9 @@ func (i *Issuer) beginDrill(w http.ResponseWriter, r *http.Request) error {
 	if i.desk.Answer() == forgery.Off {
 		return errDrillOff
 	}
-	kids, err := i.keys.AddDrill(r.Context(), keyring.DrillOptions{Audience: in.Audience, Actor: actor(r.Context())})
+	kids, err := i.keys.AddDrill(r.Context(), keyring.DrillOptions{
+		Audience: in.Audience, Subject: drillSubject, Claims: drillClaimNames, Actor: actor(r.Context()),
+	})
 	if errors.Is(err, keyring.ErrDrill) {
 		return errDrill
 	}
@@ -99,6 +100,10 @@ func drillConflict(why string) *serve.Error {
 	return &serve.Error{Status: http.StatusConflict, Code: oauth.Conflict, Description: why}
 }
 
+// drillClaimNames are the claims that the keys of a drill may make, with jti those of
+// drillClaims: whoever gets hold of such a key can permit himself nothing either.
+var drillClaimNames = []string{"jti", "iss", "sub", "aud", "client_id", "iat", "exp", "rsq"}
+
 // drillClaims are those of the tokens of a drill. They permit nothing.
 type drillClaims struct {
 	Issuer   string `json:"iss"`
@@ -110,8 +115,8 @@ type drillClaims struct {
 	RSQ      uint64 `json:"rsq"`
 }
 
-// signDrill makes a token of a drill: with a tag, or with random characters in the
-// place of one.
+// signDrill makes a token of a drill: with a tag, or with one that proves nothing but
+// that this issuer made it.
 func (i *Issuer) signDrill(ctx context.Context, signer *jws.Signer, forged bool) (string, error) {
 	claims := drillClaims{
 		Issuer: i.cfg.URL, Subject: drillSubject, Audience: signer.Key().Limits().Audiences[0], ClientID: drillSubject,
@@ -133,21 +138,15 @@ func (i *Issuer) signDrill(ctx context.Context, signer *jws.Signer, forged bool)
 		return "", err
 	}
 	rest[0] = ',' // what follows the jti
-	jti := randomTag()
-	if !forged {
-		if jti, err = i.cfg.Tagger.Tag(ctx, signer.Key().KeyID(), notary.Sum(signer.Header(), rest)); err != nil {
-			return "", err
-		}
+	tagged := signer.Key().KeyID()
+	if forged {
+		tagged = forgery.Rehearsal(tagged)
+	}
+	jti, err := i.cfg.Tagger.Tag(ctx, tagged, notary.Sum(signer.Header(), rest))
+	if err != nil {
+		return "", err
 	}
 	return signer.SignContext(ctx, notary.Join(jti, rest))
-}
-
-// randomTag is a jti that the notary did not make.
-func randomTag() string {
-	var r notary.Record
-	rand.Read(r.Nonce[:])
-	rand.Read(r.Tag[:])
-	return r.ID()
 }
 
 // drillJSON is how far a drill has come. Times are the store's.

@@ -1,6 +1,9 @@
 package issuer_test
 
 import (
+	"encoding/json"
+	"errors"
+	"maps"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -63,6 +66,9 @@ func TestDrillTokens(t *testing.T) {
 	if !n.tagIsRight(t, keys.KeyID, honest) || n.tagIsRight(t, keys.KeyID, forged) {
 		t.Error("the tags are not as they should be")
 	}
+	if !n.tagIsRight(t, forgery.Rehearsal(keys.KeyID), forged) {
+		t.Error("the issuer would not know its own forgery again")
+	}
 	for name, token := range map[string]string{"honest": honest, "forged": forged} {
 		policy := jwt.Policy{Issuer: n.shared.url, Audience: "orders", Type: oauth.AccessTokenType, Now: n.clock.Now}
 		tok, err := jwt.Verify[map[string]any](policy, n.ring.Public(), token)
@@ -80,6 +86,44 @@ func TestDrillTokens(t *testing.T) {
 		policy.Audience = "api"
 		if _, err := jwt.Verify[map[string]any](policy, n.ring.Public(), token); err == nil {
 			t.Errorf("%s: good for another audience", name)
+		}
+	}
+}
+
+// Whoever gets hold of a drill's key can be nobody with it, and permit himself nothing.
+func TestDrillKeyPermitsNothing(t *testing.T) {
+	n := newNode(t)
+	var keys drillKeys
+	n.do(t, 200, "POST", "/admin/drill", `{"audience":"orders"}`).into(t, &keys)
+	signer, err := n.ring.DrillSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := n.clock.Now().Unix()
+	verify := func(change map[string]any) error {
+		claims := map[string]any{
+			"iss": n.shared.url, "sub": "counterfoil-drill", "aud": "orders", "client_id": "x", "iat": now, "exp": now + 60, "rsq": 1,
+		}
+		maps.Copy(claims, change)
+		rest, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest[0] = ','
+		token, err := signer.Sign(notary.Join(strings.Repeat("A", 27), rest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy := jwt.Policy{Issuer: n.shared.url, Audience: "orders", Type: oauth.AccessTokenType, Now: n.clock.Now}
+		_, err = jwt.Verify[map[string]any](policy, n.ring.Public(), token)
+		return err
+	}
+	if err := verify(nil); err != nil {
+		t.Fatal(err)
+	}
+	for claim, value := range map[string]any{"sub": "root", "scope": "admin", "roles": []string{"admin"}, "sid": "s", "tenant": "acme", "act": map[string]string{"sub": "root"}} {
+		if _, ok := errors.AsType[*jwt.LimitError](verify(map[string]any{claim: value})); !ok {
+			t.Errorf("it may say %s", claim)
 		}
 	}
 }

@@ -71,6 +71,10 @@ type raised struct {
 // drill reports whether it is all a rehearsal.
 func (s *step) drill() bool { return s.incident.Drill }
 
+// drill reports whether it is all a rehearsal. A token that the issuer did not make is
+// none, whichever key it is by.
+func (s *step) drill() bool { return s.incident.Drill && (s.finding == nil || s.finding.rehearsed) }
+
 func (s *step) alarm(kind Kind, detail string) { s.alarms = append(s.alarms, raised{kind, detail}) }
 
 // An Alarm is the body of a webhook. It holds no token, and of what a forged one says
@@ -88,7 +92,7 @@ type Alarm struct {
 	Reporter  string    `json:"reporter,omitzero"`
 	Successor string    `json:"successor,omitzero"` // kid of the key that took over
 	Answer    Answer    `json:"answer"`
-	Drill     bool      `json:"drill,omitzero"`
+	Drill     bool      `json:"drill,omitzero"` // a drill: none when somebody else used its key
 }
 
 func (d *Desk) alarmOf(s *step, id string, kind Kind) *Alarm {

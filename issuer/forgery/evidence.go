@@ -40,6 +40,8 @@ type finding struct {
 	hash     [sha256.Size]byte
 	level0   string
 	reporter string
+	// rehearsed says that the issuer made the token itself, in a drill.
+	rehearsed bool
 }
 
 // mark is over the kid too, which what is signed need not name.
@@ -133,6 +135,9 @@ func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, ju
 		right, err := d.right(ctx, key.KeyID(), token)
 		if err != nil || right {
 			return Genuine, false, err
+		}
+		if f.rehearsed, err = d.rehearsed(ctx, info, token); err != nil {
+			return "", false, err
 		}
 		f.verdict = Forged
 	}

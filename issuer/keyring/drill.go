@@ -25,7 +25,9 @@ var ErrDrill = errors.New("a drill is under way")
 // DrillOptions say what the keys of a drill are good for. Audience is required.
 type DrillOptions struct {
 	Algorithm jwk.Algorithm // default: the default algorithm of the ring
-	Audience  string        // the only "aud" of a token under them: one that no service has
+	Audience  string        // the only "aud" of a token under them
+	Subject   string        // the only "sub"; default: any
+	Claims    []string      // the only claims; default: any
 	MaxLife   time.Duration // of a token; default 5 min
 	Window    time.Duration // from now on, in which tokens are issued; default 15 min
 	Actor     string        // who asked, for the audit trail
@@ -86,7 +88,7 @@ func (c *change) drill(o DrillOptions, made []draft) error {
 	}
 	limits := jwk.Limits{
 		Issuer: c.k.cfg.Issuer, Audiences: []string{o.Audience}, Types: []string{oauth.AccessTokenType}, Tagged: true,
-		MaxLife: o.MaxLife, From: c.now.Add(-skew), Until: c.now.Add(o.Window),
+		MaxLife: o.MaxLife, From: c.now.Add(-skew), Until: c.now.Add(o.Window), Subject: o.Subject, Claims: o.Claims,
 	}
 	for _, d := range made {
 		if err := c.add(UseDrill, d, limits); err != nil {

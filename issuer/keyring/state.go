@@ -71,7 +71,7 @@ func (k *Keyring) limits(row *store.KeyRow, own jwk.Limits) jwk.Limits {
 		Tagged:  true,
 	}
 	if row.Use == UseDrill {
-		l.Audiences, l.MaxLife, l.Until = own.Audiences, own.MaxLife, own.Until
+		l.Audiences, l.MaxLife, l.Until, l.Subject, l.Claims = own.Audiences, own.MaxLife, own.Until, own.Subject, own.Claims
 	}
 	if stopped := row.Retired.Add(skew).Truncate(time.Second); !row.Retired.IsZero() && (l.Until.IsZero() || stopped.Before(l.Until)) {
 		l.Until = stopped

@@ -22,9 +22,11 @@ type Limits struct {
 	Until     time.Time     // latest iat
 	MaxLife   time.Duration // most that exp may be after iat
 	Issuer    string        // the only iss
+	Subject   string        // the only sub
 	Audiences []string      // every aud must be one of these
 	Types     []string      // typ must be one of these
 	Tenant    string        // the only tenant
+	Claims    []string      // there are no claims but of these names
 	Tagged    bool          // every token carries a notary's tag in its jti
 }
 
@@ -35,9 +37,11 @@ type limitsJSON struct {
 	Until   int64     `json:"until,omitzero"`    // NumericDate
 	MaxLife int64     `json:"max_life,omitzero"` // seconds
 	Issuer  string    `json:"iss,omitzero"`
+	Subject string    `json:"sub,omitzero"`
 	Aud     []string  `json:"aud,omitzero"`
 	Typ     []string  `json:"typ,omitzero"`
 	Tenant  string    `json:"tenant,omitzero"`
+	Claims  []string  `json:"claims,omitzero"`
 	Tagged  bool      `json:"tagged,omitzero"`
 }
 
@@ -63,9 +67,11 @@ func parseLimits(data jsontext.Value) (l Limits, also Algorithm, err error) {
 		Until:     fromUnix(w.Until),
 		MaxLife:   time.Duration(w.MaxLife) * time.Second,
 		Issuer:    w.Issuer,
+		Subject:   w.Subject,
 		Audiences: w.Aud,
 		Types:     w.Typ,
 		Tenant:    w.Tenant,
+		Claims:    w.Claims,
 		Tagged:    w.Tagged,
 	}
 	return l, w.Also, nil
@@ -82,7 +88,7 @@ func (w limitsJSON) check(data jsontext.Value) error {
 		"from": w.From < 1 || w.From > maxDate, "until": w.Until < 1 || w.Until > maxDate,
 		"max_life": w.MaxLife < 1 || w.MaxLife > maxLife,
 		"iss":      w.Issuer == "", "aud": len(w.Aud) == 0, "typ": len(w.Typ) == 0,
-		"tenant": w.Tenant == "", "also": w.Also == "",
+		"tenant": w.Tenant == "", "also": w.Also == "", "sub": w.Subject == "", "claims": len(w.Claims) == 0,
 	}
 	for name, value := range given {
 		if empty[name] || value.Kind() == 'n' {
@@ -100,9 +106,11 @@ func (l Limits) wire(also Algorithm) *limitsJSON {
 		Until:   toUnix(l.Until),
 		MaxLife: int64(l.MaxLife / time.Second),
 		Issuer:  l.Issuer,
+		Subject: l.Subject,
 		Aud:     l.Audiences,
 		Typ:     l.Types,
 		Tenant:  l.Tenant,
+		Claims:  l.Claims,
 		Tagged:  l.Tagged,
 	}
 	if l.isZero() && also == "" {
@@ -114,13 +122,14 @@ func (l Limits) wire(also Algorithm) *limitsJSON {
 // isZero reports whether l bounds nothing.
 func (l *Limits) isZero() bool {
 	return l.From.IsZero() && l.Until.IsZero() && l.MaxLife == 0 && l.Issuer == "" &&
-		len(l.Audiences) == 0 && len(l.Types) == 0 && l.Tenant == "" && !l.Tagged
+		l.Subject == "" && len(l.Audiences) == 0 && len(l.Types) == 0 && l.Tenant == "" && len(l.Claims) == 0 && !l.Tagged
 }
 
 // copy returns a copy that shares nothing with l.
 func (l Limits) copy() Limits {
 	l.Audiences = slices.Clone(l.Audiences)
 	l.Types = slices.Clone(l.Types)
+	l.Claims = slices.Clone(l.Claims)
 	return l
 }
 
@@ -151,11 +160,13 @@ func (l Limits) and(other Limits) (Limits, error) {
 		both.MaxLife = other.MaxLife
 	}
 	both.Issuer, both.Tenant = cmp.Or(l.Issuer, other.Issuer), cmp.Or(l.Tenant, other.Tenant)
+	both.Subject, both.Claims = cmp.Or(l.Subject, other.Subject), common(l.Claims, other.Claims)
 	both.Audiences, both.Types = common(l.Audiences, other.Audiences), common(l.Types, other.Types)
 	both.Tagged = l.Tagged || other.Tagged
 	apart := func(a, b string) bool { return a != "" && b != "" && a != b }
 	none := func(list []string) bool { return list != nil && len(list) == 0 }
-	if apart(l.Issuer, other.Issuer) || apart(l.Tenant, other.Tenant) || none(both.Audiences) || none(both.Types) {
+	if apart(l.Issuer, other.Issuer) || apart(l.Subject, other.Subject) || apart(l.Tenant, other.Tenant) ||
+		none(both.Audiences) || none(both.Types) || none(both.Claims) {
 		return Limits{}, fmt.Errorf("%w: its limits leave nothing", ErrUse)
 	}
 	return both, nil

@@ -17,7 +17,9 @@ var someLimits = jwk.Limits{
 	Issuer:    "https://id.example",
 	Audiences: []string{"orders", "stock"},
 	Types:     []string{"at+jwt"},
+	Subject:   "alice",
 	Tenant:    "acme",
+	Claims:    []string{"iss", "sub"},
 	Tagged:    true,
 }
 
@@ -42,6 +44,7 @@ func TestLimitsTravelWithTheKey(t *testing.T) {
 	want := map[string]any{
 		"from": 1767323045.0, "until": 1798859045.0, "max_life": 900.0, "iss": "https://id.example",
 		"aud": []any{"orders", "stock"}, "typ": []any{"at+jwt"}, "tenant": "acme", "tagged": true,
+		"sub": "alice", "claims": []any{"iss", "sub"},
 	}
 	if !reflect.DeepEqual(f["counterfoil"], want) {
 		t.Errorf("on the wire: %v", f["counterfoil"])
@@ -61,7 +64,8 @@ func TestLimitsAreCopied(t *testing.T) {
 	}
 	l.Audiences[0] = "spoiled"
 	k.Limits().Types[0] = "spoiled"
-	if got := k.Limits(); got.Audiences[0] != "orders" || got.Types[0] != "at+jwt" {
+	k.Limits().Claims[0] = "spoiled"
+	if got := k.Limits(); got.Audiences[0] != "orders" || got.Types[0] != "at+jwt" || got.Claims[0] != "iss" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -106,6 +110,7 @@ func TestLimitsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 		fields{"max_life": -1}, fields{"max_life": 1e12}, fields{"max_life": "900"}, fields{"tagged": 1}, fields{"tagged": nil},
 		fields{"until": 0}, fields{"from": 0}, fields{"max_life": 0}, fields{"iss": ""}, fields{"tenant": ""},
 		fields{"aud": []string{}}, fields{"typ": []string{}}, fields{"also": ""}, fields{"until": 253402300800},
+		fields{"sub": ""}, fields{"sub": nil}, fields{"claims": []string{}}, fields{"claims": nil}, fields{"claims": "sub"},
 		fields{"new_limit": 1}, fields{"Iss": "x"}, fields{"typ": fields{}}, fields{"aud": []any{1}},
 	} {
 		_, err := jwk.Parse(f.with("counterfoil", bad).json(t))
@@ -120,9 +125,9 @@ func TestLimitsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 // cannot widen anything.
 func TestParseSetAsLimitsAndThoseOfTheKey(t *testing.T) {
 	date := func(day int) time.Time { return time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC) }
-	own := jwk.Limits{From: date(2), Until: date(20), MaxLife: time.Hour, Issuer: "i", Audiences: []string{"a", "b"}, Types: []string{"JWT"}, Tagged: true}
-	mine := jwk.Limits{From: date(3), Until: date(30), MaxLife: time.Minute, Audiences: []string{"b", "c"}, Tenant: "t"}
-	want := jwk.Limits{From: date(3), Until: date(20), MaxLife: time.Minute, Issuer: "i", Audiences: []string{"b"}, Types: []string{"JWT"}, Tenant: "t", Tagged: true}
+	own := jwk.Limits{From: date(2), Until: date(20), MaxLife: time.Hour, Issuer: "i", Audiences: []string{"a", "b"}, Types: []string{"JWT"}, Tagged: true, Claims: []string{"iss", "sub"}}
+	mine := jwk.Limits{From: date(3), Until: date(30), MaxLife: time.Minute, Audiences: []string{"b", "c"}, Tenant: "t", Subject: "s", Claims: []string{"sub", "scope"}}
+	want := jwk.Limits{From: date(3), Until: date(20), MaxLife: time.Minute, Issuer: "i", Audiences: []string{"b"}, Types: []string{"JWT"}, Tenant: "t", Tagged: true, Subject: "s", Claims: []string{"sub"}}
 	k := accept(t, generated(t, jwk.ES256)).WithLimits(own)
 	public, err := k.Public()
 	if err != nil {

@@ -26,6 +26,7 @@ func checkLimits(m *jws.Message, c *claimSet) error {
 	for _, check := range []*ClaimError{
 		checkWindow(l, c),
 		checkKeyScope(l, h, c),
+		checkNames(l, c),
 		checkTagged(l, h, m.PayloadString()),
 	} {
 		if check != nil {
@@ -61,12 +62,28 @@ func checkKeyScope(l jwk.Limits, h jws.Header, c *claimSet) *ClaimError {
 	switch {
 	case l.Issuer != "" && c.Issuer != l.Issuer:
 		return &ClaimError{"iss", "is not the key's issuer"}
+	case l.Subject != "" && c.Subject != l.Subject:
+		return &ClaimError{"sub", "is not the key's subject"}
 	case len(l.Audiences) > 0 && (c.Audience == nil || slices.ContainsFunc(c.Audience, foreign)):
 		return &ClaimError{"aud", "is not an audience of the key"}
 	case len(l.Types) > 0 && !slices.ContainsFunc(l.Types, h.HasType):
 		return &ClaimError{"typ", "is not a type of the key"}
 	case l.Tenant != "" && c.tenant() != l.Tenant:
 		return &ClaimError{"tenant", "is not the key's tenant"}
+	}
+	return nil
+}
+
+// checkNames wants no claim beyond those that the key may make. Its error names none
+// of them: the name of a claim is the signer's text.
+func checkNames(l jwk.Limits, c *claimSet) *ClaimError {
+	if len(l.Claims) == 0 {
+		return nil
+	}
+	for i := range c.object.Len() {
+		if name, _ := c.object.At(i); !slices.Contains(l.Claims, name) {
+			return &ClaimError{"claims", "are more than the key may make"}
+		}
 	}
 	return nil
 }

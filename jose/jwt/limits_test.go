@@ -47,6 +47,24 @@ func TestLimitsTenant(t *testing.T) {
 	}
 }
 
+func TestLimitsSubject(t *testing.T) {
+	key := newKey(t, jwk.HS256).WithLimits(jwk.Limits{Subject: "alice"})
+	accept(t, policy(), key, mint(t, key, good().String()))
+	for _, sub := range []string{"", `"root"`, `""`, `"Alice"`} {
+		refuseLimit(t, policy(), key, "sub", mint(t, key, good().with("sub", sub).String()))
+	}
+}
+
+// A key for few claims makes no other, whatever its value and however it is spelled.
+func TestLimitsClaims(t *testing.T) {
+	key := newKey(t, jwk.HS256).WithLimits(jwk.Limits{Claims: []string{"iss", "aud", "sub", "jti", "iat", "exp"}})
+	accept(t, policy(), key, mint(t, key, good().String()))
+	accept(t, policy(), key, mint(t, key, good().with("jti", "").String())) // it need not make them all
+	for _, claim := range []string{"scope", "roles", "Sub", "su\u0062x", "nonce", ""} {
+		refuseLimit(t, policy(), key, "claims", mint(t, key, good().with(claim, "null").String()))
+	}
+}
+
 // Under a tagged key the tag stands at a fixed place, so that nobody's JSON
 // decoder has a say in where it is.
 func TestLimitsTagged(t *testing.T) {
