@@ -22,10 +22,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/testlog"
 )
 
 // startLimit is how long a process may take until it answers; generous,
@@ -84,26 +85,9 @@ type process struct {
 	t    *testing.T
 	name string
 	cmd  *exec.Cmd
-	out  lockedBuffer
+	out  testlog.Buffer
 	done chan struct{}
 	err  error
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // start runs a program until the test ends or stop is called.

@@ -2,7 +2,6 @@ package issuer_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testlog"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/account"
@@ -52,7 +52,7 @@ type node struct {
 	url   string // where it listens; shared.url is the issuer
 	ring  *keyring.Keyring
 	admin *httptest.Server
-	log   *lockedBuffer
+	log   *testlog.Buffer
 }
 
 // shared is what two nodes of one issuer have in common.
@@ -99,7 +99,7 @@ func startNode(t *testing.T, server *httptest.Server, s *shared, cfg issuer.Conf
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{shared: s, url: "http://" + server.Listener.Addr().String(), ring: ring, log: new(lockedBuffer)}
+	n := &node{shared: s, url: "http://" + server.Listener.Addr().String(), ring: ring, log: new(testlog.Buffer)}
 	cfg.URL, cfg.Store, cfg.Keyring, cfg.Tagger = s.url, s.store, ring, notary.NewLocal(s.secret)
 	cfg.Argon2, cfg.Now = account.Params{Memory: 64, Time: 1, Threads: 1}, s.clock.Now
 	cfg.Log = slog.New(slog.NewTextHandler(n.log, nil))
@@ -115,23 +115,6 @@ func startNode(t *testing.T, server *httptest.Server, s *shared, cfg issuer.Conf
 		n.admin.Close()
 	})
 	return n
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // An answer is a response read to its end.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/counterfoil/counterfoil/internal/testlog"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
@@ -47,13 +48,13 @@ func TestStoreHasOneNotary(t *testing.T) {
 }
 
 // newIssuer starts an issuer on the store with a notary.
-func (s *shared) newIssuer(t *testing.T, tagger issuer.Notary) (*issuer.Issuer, *lockedBuffer, error) {
+func (s *shared) newIssuer(t *testing.T, tagger issuer.Notary) (*issuer.Issuer, *testlog.Buffer, error) {
 	t.Helper()
 	ring, err := keyring.Open(t.Context(), s.store, keyring.Config{Issuer: s.url, KEK: s.kek})
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := new(lockedBuffer)
+	log := new(testlog.Buffer)
 	iss, err := issuer.New(t.Context(), issuer.Config{
 		URL: s.url, Store: s.store, Keyring: ring, Tagger: tagger, Log: slog.New(slog.NewTextHandler(log, nil)),
 		Argon2: account.Params{Memory: 64, Time: 1, Threads: 1},

@@ -1,7 +1,6 @@
 package forgery_test
 
 import (
-	"bytes"
 	"cmp"
 	"database/sql"
 	"fmt"
@@ -9,11 +8,11 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testlog"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer/forgery"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
@@ -55,32 +54,15 @@ type fixture struct {
 	kek    *jwk.Key
 	notary *notary.Local
 	desk   *forgery.Desk
-	log    *lockedBuffer
+	log    *testlog.Buffer
 	dial   func() *store.Store // connects another node; nil: nodes share a store
 	db     *sql.DB             // beside the stores, where the database is a server
 	tick   func(time.Duration) // lets time pass for a database with a clock of its own
 }
 
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 func newFixture(t testing.TB, cfg forgery.Config) *fixture {
 	t.Helper()
-	f := &fixture{TB: t, clock: newClock(), notary: notary.NewLocal(right), log: new(lockedBuffer)}
+	f := &fixture{TB: t, clock: newClock(), notary: notary.NewLocal(right), log: new(testlog.Buffer)}
 	var err error
 	f.path = filepath.Join(t.TempDir(), "db")
 	f.store, err = sqlite.Open(t.Context(), f.path, sqlite.Config{Issuer: issuerURL, Now: f.clock.Now, UnsafeNoSync: true})

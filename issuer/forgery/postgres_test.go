@@ -12,6 +12,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/counterfoil/counterfoil/internal/testlog"
 	"github.com/counterfoil/counterfoil/issuer/forgery"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuer/store/postgres"
@@ -25,7 +26,7 @@ import (
 func newShared(t *testing.T) *fixture {
 	t.Helper()
 	url := postgrestest.Start(t).Database(t)
-	f := &fixture{TB: t, clock: new(clock), notary: notary.NewLocal(right), log: new(lockedBuffer)}
+	f := &fixture{TB: t, clock: new(clock), notary: notary.NewLocal(right), log: new(testlog.Buffer)}
 	f.clock.ns.Store(time.Now().UnixNano())
 	var err error
 	f.store, err = postgres.Open(t.Context(), url, postgres.Config{Issuer: issuerURL, AllowUnsafe: true})

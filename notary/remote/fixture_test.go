@@ -1,7 +1,6 @@
 package remote_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
+	"github.com/counterfoil/counterfoil/internal/testlog"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/notary/remote"
@@ -31,24 +31,6 @@ var secret = notary.Secret([]byte("0123456789abcdef0123456789abcdef"))
 const header = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIiwidHlwIjoiYXQrand0In0"
 
 var rest = []byte(`,"iss":"https://id.example","sub":"alice","aud":"orders"}`)
-
-// A logBuffer is a log that may be read while it is written.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 func newEscrow(t testing.TB) *notary.Escrow {
 	t.Helper()
@@ -70,14 +52,14 @@ func newEscrow(t testing.TB) *notary.Escrow {
 // A process is a notary that a test started.
 type process struct {
 	url string
-	log *logBuffer
+	log *testlog.Buffer
 	end func() // and wait
 }
 
 // start serves a notary on a listener until the test ends.
 func start(t testing.TB, s *remote.Server, ln net.Listener, url string) *process {
 	t.Helper()
-	p := &process{url: url, log: new(logBuffer)}
+	p := &process{url: url, log: new(testlog.Buffer)}
 	s.Log = slog.New(slog.NewTextHandler(p.log, nil))
 	if s.Notary == nil {
 		s.Notary = notary.NewLocal(secret)
