@@ -27,7 +27,7 @@ const (
 	maxAudience = 256
 )
 
-// A drillKeys is who plays in a drill.
+// drillKeys names the keys of a drill.
 type drillKeys struct {
 	KeyID    string `json:"kid"`
 	Standby  string `json:"standby"`

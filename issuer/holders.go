@@ -15,11 +15,12 @@ const (
 	farewellFor     = time.Minute // other nodes learn within it that an instance has signed off
 )
 
-// clockDoubt is how far apart the clocks of two nodes may seem to be. Of words that
-// were heard within it of each other nobody knows for certain which was the later.
+// clockDoubt is how far apart the clocks of two nodes may seem to be. Of two
+// acknowledgements within it of each other nobody can tell which is the newer.
 const clockDoubt = time.Second
 
-// A holder is one instance of a verifier, as it was last heard.
+// A holder is one instance of a verifier, by its last acknowledgement: it holds keys and
+// a position in the log.
 type holder struct {
 	Credential string `json:"credential"`
 	acknowledgement
@@ -32,9 +33,9 @@ func (h *holder) name() string { return h.Credential + "/" + h.Instance }
 
 func (h *holder) at(o *holder) bool { return h.Epoch == o.Epoch && h.Seq == o.Seq && h.C == o.C }
 
-// later returns the newer of two words of one instance. Where the clocks of two
-// nodes leave it open, that is the farewell, or the word from further on: an
-// instance does not go back.
+// later returns the newer of two acknowledgements of one instance. Where the clocks
+// of two nodes leave that open, it is the one that signs off, or the one that is
+// further in the log: an instance does not go back.
 func later(a, b holder) holder {
 	switch d := a.Heard.Sub(b.Heard); {
 	case d > clockDoubt:
@@ -54,8 +55,8 @@ func later(a, b holder) holder {
 	return b
 }
 
-// sooner returns the newer of two words about the same number. The older one tells
-// since when it has been so.
+// sooner returns the newer of two acknowledgements of the same number. The older one
+// tells since when it has been so.
 func sooner(a, b holder) holder {
 	if b.Heard.After(a.Heard) {
 		a, b = b, a
@@ -98,7 +99,7 @@ func (h *holders) put(row holder) (known holder, ok bool) {
 	known, ok = h.find(row.instance())
 	ok = ok && !known.Done
 	if !ok && row.Done {
-		return known, true // a farewell of nobody we know
+		return known, true // one that we do not know signs off
 	}
 	if !ok && !h.room(row.Credential) {
 		return known, false
@@ -119,7 +120,7 @@ func (h *holders) change() {
 	h.changed = make(chan struct{})
 }
 
-// find returns the newest word of an instance. Callers hold h.mu.
+// find returns the newest acknowledgement of an instance. Callers hold h.mu.
 func (h *holders) find(key instance) (newest holder, ok bool) {
 	newest, ok = h.heard[key]
 	for _, rows := range h.others {
@@ -133,7 +134,7 @@ func (h *holders) find(key instance) (newest holder, ok bool) {
 	return newest, ok && !h.isOver(&newest)
 }
 
-// isOver reports whether a word is too old to count.
+// isOver reports whether an acknowledgement is too old to count.
 func (h *holders) isOver(row *holder) bool {
 	life := h.life
 	if row.Done {
@@ -142,8 +143,8 @@ func (h *holders) isOver(row *holder) bool {
 	return row.Heard.Before(h.now().Add(-life))
 }
 
-// room makes sure that one more instance fits. It forgets silent ones, and farewells
-// when there are too many of them. Callers hold h.mu.
+// room makes sure that one more instance fits. It forgets silent ones, and those that
+// signed off when there are too many of them. Callers hold h.mu.
 func (h *holders) room(credential string) bool {
 	h.forget(h.isOver)
 	all := h.all()
@@ -169,7 +170,8 @@ func (h *holders) forget(over func(*holder) bool) {
 	maps.DeleteFunc(h.heard, func(_ instance, row holder) bool { return over(&row) })
 }
 
-// all returns the newest word of every instance, farewells included. Callers hold h.mu.
+// all returns the newest acknowledgement of every instance, also of those that have
+// signed off. Callers hold h.mu.
 func (h *holders) all() map[instance]holder {
 	all := maps.Clone(h.heard)
 	for _, rows := range h.others {
@@ -200,7 +202,7 @@ func (h *holders) list() ([]holder, <-chan struct{}) {
 }
 
 // tell returns what others do not know yet, which is all that was heard here, and
-// nil when there is nothing new. hush takes it back: it did not reach them.
+// nil when there is nothing new. untold takes it back: it did not reach them.
 func (h *holders) tell() []holder {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -129,8 +129,8 @@ func isOwnTag(ctx context.Context, by Notary, jti string) error {
 	return err
 }
 
-// An awaited is a notary that did not answer when the issuer started: it is asked
-// for nothing before it has proved to be the store's.
+// An awaited is a notary that did not answer when the issuer started. It is asked for
+// nothing until it has proved that its secret is the one of the store's tokens.
 type awaited struct {
 	notary Notary
 	prove  func(context.Context) error

@@ -8,15 +8,15 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 )
 
-// A crowd counts the forged tokens of keys of which enough are in the store. It has
-// one number for each such key.
+// A crowd counts the forged tokens of a key beyond those that the store keeps one by
+// one. It has one number for each such key.
 type crowd struct {
 	mu      sync.Mutex
 	looked  map[string]time.Time // by kid: when the store had enough
 	pending map[string]uint64    // by kid: not yet added to the incident
 }
 
-// full notes that the store wants no more tokens of a key.
+// full notes that the store takes no more tokens of a key.
 func (c *crowd) full(kid string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -26,7 +26,7 @@ func (c *crowd) full(kid string, now time.Time) {
 	c.looked[kid] = now
 }
 
-// counts reports whether a token of a key is just to be counted. The store is asked
+// counts reports whether a token of a key is only to be counted. The store is asked
 // again now and then: a person may have closed the incident.
 func (c *crowd) counts(kid string, now time.Time) bool {
 	c.mu.Lock()

@@ -20,7 +20,8 @@ const (
 // all insert that row; one of them wins and the others read what it wrote.
 const firstSlot = "1"
 
-// founded stood in a secret of its own where an algorithm had its first keys.
+// founded is not sealed: stores of before hold it in place of a secret, as a mark that
+// an algorithm has had its first keys.
 const founded = "-"
 
 // fixed is what all nodes share and nobody changes while they run.

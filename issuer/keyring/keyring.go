@@ -43,7 +43,7 @@ var (
 	// ErrUnknownKey reports a key id that the keyring never had.
 	ErrUnknownKey = errors.New("the keyring has no such key")
 	// ErrCanary reports that a key which was to be killed is a canary on watch.
-	ErrCanary = errors.New("the key is a canary, and killed it would be watched for no more")
+	ErrCanary = errors.New("the key is a canary, and to kill it would end the watch for it")
 	// ErrConflict reports that another node changed the same keys at the same time.
 	ErrConflict = errors.New("another node changed the keys at the same time")
 )
