@@ -68,7 +68,7 @@ const MaxField = 512
 
 // An Event is one row, without its time and its place in the chain.
 type Event struct {
-	Actor   string // who did it: "user:ID", "client:ID", "socket" or "issuer"
+	Actor   string // who did it: "user:ID", "client:ID", "socket", "command", "anyone", or "issuer" for what nobody asked for
 	Action  Action
 	Subject string // to whom or what
 	Detail  string // the rest, "name=value" separated by spaces; never a secret
