@@ -68,9 +68,6 @@ type raised struct {
 	detail string // "name=value", for the audit trail
 }
 
-// drill reports whether it is all a rehearsal.
-func (s *step) drill() bool { return s.incident.Drill }
-
 // drill reports whether it is all a rehearsal. A token that the issuer did not make is
 // none, whichever key it is by.
 func (s *step) drill() bool { return s.incident.Drill && (s.finding == nil || s.finding.rehearsed) }
