@@ -11,9 +11,9 @@ import (
 
 // Bounds on an acknowledgement.
 const (
-	maxAck     = 80 << 10 // bytes, frames included
-	maxShown   = 4        // frames in it
-	maxAckText = 128      // bytes of each text in it
+	maxAck     = 208 << 10 // bytes, frames included
+	maxShown   = 12        // frames in it
+	maxAckText = 128       // bytes of each text in it
 )
 
 // An acknowledgement is what a verifier says that it has applied.

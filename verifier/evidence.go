@@ -12,8 +12,12 @@ import (
 )
 
 const (
-	// maxEvidence bounds the frames kept and shown, a heartbeat among them.
-	maxEvidence = 4
+	// What is kept and shown: the last frames with entries; the last ones that answer
+	// a theft, which sign-outs must not push out; and a heartbeat. The issuer takes no
+	// more at once.
+	maxLastFrames = 3
+	maxKeyFrames  = 8
+	maxEvidence   = maxLastFrames + maxKeyFrames + 1
 	// evidenceSpacing lies between two showings.
 	evidenceSpacing = 10 * time.Second
 
@@ -26,6 +30,7 @@ const (
 // is guarded by feed.mu, and is on disk no later than the table that it speaks of.
 type evidence struct {
 	frames []string // with entries
+	keys   []string // those of them that answer a theft
 	beat   string   // the last heartbeat
 	shown  time.Time
 }
@@ -36,12 +41,20 @@ func (e *evidence) keep(token string, frame *revocation.Frame) {
 		return
 	}
 	e.frames = append(e.frames, token)
+	if slices.ContainsFunc(frame.Entries, answersTheft) {
+		e.keys = append(e.keys, token)
+	}
 	e.bound()
 }
 
-// bound leaves room for the heartbeat.
+// answersTheft reports whether an entry is about a key that was stolen.
+func answersTheft(entry revocation.Entry) bool {
+	return entry.Kind == revocation.Key && entry.Flags&(revocation.Absolute|revocation.Quarantine) != 0
+}
+
 func (e *evidence) bound() {
-	e.frames = e.frames[max(0, len(e.frames)-(maxEvidence-1)):]
+	e.frames = e.frames[max(0, len(e.frames)-maxLastFrames):]
+	e.keys = e.keys[max(0, len(e.keys)-maxKeyFrames):]
 }
 
 // list returns what to show: frames with entries, and the heartbeat, which may
@@ -51,7 +64,10 @@ func (e *evidence) list(a *anchor, iss string) (frames []string) {
 	if a == nil || a.FeedKeys() == nil {
 		return nil
 	}
-	for _, token := range append(slices.Clone(e.frames), e.beat) {
+	for _, token := range slices.Concat(e.keys, e.frames, []string{e.beat}) {
+		if slices.Contains(frames, token) {
+			continue
+		}
 		if _, err := revocation.OpenFrame(a.FeedKeys(), iss, token); err == nil {
 			frames = append(frames, token)
 		}
@@ -62,6 +78,7 @@ func (e *evidence) list(a *anchor, iss string) (frames []string) {
 // savedEvidence is evidence.json.
 type savedEvidence struct {
 	Frames []string `json:"frames"`
+	Keys   []string `json:"keys"`
 	Beat   string   `json:"beat"`
 }
 
@@ -72,7 +89,7 @@ func (f *feed) restoreEvidence() {
 	if err == nil && data != nil {
 		var s savedEvidence
 		if err = wire.Unmarshal(data, &s); err == nil {
-			f.evidence.frames, f.evidence.beat = s.Frames, s.Beat
+			f.evidence.frames, f.evidence.keys, f.evidence.beat = s.Frames, s.Keys, s.Beat
 			f.evidence.bound()
 		}
 	}
@@ -83,7 +100,7 @@ func (f *feed) restoreEvidence() {
 
 func (f *feed) saveEvidence() error {
 	f.mu.Lock()
-	s := savedEvidence{slices.Clone(f.evidence.frames), f.evidence.beat}
+	s := savedEvidence{slices.Clone(f.evidence.frames), slices.Clone(f.evidence.keys), f.evidence.beat}
 	f.mu.Unlock()
 	data, err := wire.Marshal(s)
 	if err != nil {

@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -240,6 +241,47 @@ func TestThreat75ForeignEvidenceOnDisk(t *testing.T) {
 		}
 		if held == 0 {
 			t.Errorf("%d frames shown, none with what was lost", len(shown))
+		}
+	})
+}
+
+// A kill that many sign-outs have followed is shown with the last frames, also by a
+// process that was started since.
+func TestThreat75KillIsNotPushedOut(t *testing.T) {
+	dir := t.TempDir()
+	bubble(t, func(t *testing.T, o *origin) {
+		inDir := func(c *verifier.Config) { c.StateDir = dir }
+		v := o.ready(t, inDir)
+		kill := o.entry(revocation.Key, "stolen")
+		kill.Flags = revocation.Absolute
+		o.append(kill)
+		pass(time.Second)
+		for n := range 6 {
+			o.revoke(revocation.Session, fmt.Sprint("session-", n))
+			pass(time.Second)
+		}
+		v.Close()
+		o.mu.Lock()
+		o.entries = nil // restored to before the kill
+		o.mu.Unlock()
+		o.ready(t, inDir)
+		pass(5 * time.Second)
+		shown := map[string]bool{}
+		most, killed := 0, false
+		for _, ack := range o.allAcks() {
+			frames, _ := ack["frames"].([]any)
+			most = max(most, len(frames))
+			for _, token := range frames {
+				frame, err := revocation.OpenFrame(o.feedKey, o.iss, token.(string))
+				if err != nil {
+					t.Fatal(err)
+				}
+				shown[token.(string)] = true
+				killed = killed || slices.Contains(frame.Entries, kill)
+			}
+		}
+		if !killed || most != 5 {
+			t.Errorf("%d frames shown, at most %d at once, the kill among them: %t", len(shown), most, killed)
 		}
 	})
 }
