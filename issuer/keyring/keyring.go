@@ -155,8 +155,12 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 	if err := k.holdStandbys(ctx); err != nil && !errors.Is(err, notary.ErrUnavailable) {
 		return nil, err
 	}
-	for _, err := range k.ring.Load().closed {
-		return nil, err
+	for at, err := range k.ring.Load().closed {
+		if !errors.Is(err, jwk.ErrUnknownKey) {
+			return nil, err
+		}
+		// A backup names it, and it was given up since: verifiers tell a node that runs.
+		cfg.Log.Error("the key that signs is not in the token; was a backup put back? then: counterfoil restored", "alg", at.alg, "err", err)
 	}
 	return k, nil
 }

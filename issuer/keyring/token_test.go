@@ -117,6 +117,24 @@ func TestKeysInAToken(t *testing.T) {
 	}
 }
 
+// A backup names a key that the token has destroyed since. The node starts, so that
+// verifiers can tell it, and another key can follow.
+func TestKeyOfABackupIsNotInTheToken(t *testing.T) {
+	st, cfg := newStore(t), keyring.Config{KEK: newKEK(t), Maker: newToken()}
+	gone := signs(t, open(t, st, cfg))
+	if err := cfg.Maker.ForgetKey(t.Context(), "pkcs11:object="+gone); err != nil {
+		t.Fatal(err)
+	}
+	ring := open(t, st, cfg)
+	if _, err := ring.Signer(""); !errors.Is(err, keyring.ErrNoActive) {
+		t.Error(err)
+	}
+	done, err := ring.Rotate(t.Context(), keyring.RotateOptions{From: gone, Force: true})
+	if err != nil || signs(t, ring) != done.To || done.From != gone {
+		t.Errorf("%+v (%v)", done, err)
+	}
+}
+
 // Of nodes that start at once, one founds the ring, and the keys that the others made
 // for it do not stay in the token.
 func TestFoundingLeavesNothingInTheToken(t *testing.T) {
