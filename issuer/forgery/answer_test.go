@@ -185,6 +185,22 @@ func race(t *testing.T, f *fixture) {
 	}
 }
 
+// A node that read which key signs before another replaced it, and has learned of the
+// new one since, replaces no more than that one.
+func TestThreat82LateNode(t *testing.T) {
+	f := newFixture(t, forgery.Config{})
+	f.evidence(forgery.Forged, f.forge(1))
+	ring := f.openRing()
+	late := f.open(forgery.Config{Keyring: ring, Waiting: func(ctx context.Context, _ string) ([]string, error) {
+		f.answer()
+		return nil, ring.Reload(ctx)
+	}})
+	f.check(late.AnswerRound(t.Context()))
+	if got := f.trailOf("key.rotate"); len(got) != 1 {
+		t.Errorf("rotated to %v", got)
+	}
+}
+
 // Of two stolen keys in a day a person decides about the second.
 func TestThreat82OneKillADay(t *testing.T) {
 	f := newFixture(t, forgery.Config{})
