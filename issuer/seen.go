@@ -28,7 +28,7 @@ const evidenceType = "application/jwt"
 
 // seen serves POST /revocation/seen: what a verifier has seen in use.
 func (i *Issuer) seen(w http.ResponseWriter, r *http.Request) error {
-	reporter, body, err := i.report(w, r, notary.ReportType, notary.MaxReport)
+	reporter, body, err := i.report(w, r, revocation.SeenPath, notary.ReportType, notary.MaxReport)
 	if err != nil {
 		return err
 	}
@@ -40,13 +40,13 @@ func (i *Issuer) seen(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return deskError(err)
 	}
-	return i.answerSigned(w, r, body, answer)
+	return i.answerSigned(w, r, revocation.SeenPath, body, answer)
 }
 
 // evidence serves POST /revocation/seen/evidence: a token that a verifier could not
 // prove.
 func (i *Issuer) evidence(w http.ResponseWriter, r *http.Request) error {
-	reporter, body, err := i.report(w, r, evidenceType, forgery.MaxToken)
+	reporter, body, err := i.report(w, r, revocation.EvidencePath, evidenceType, forgery.MaxToken)
 	if err != nil {
 		return err
 	}
@@ -54,18 +54,18 @@ func (i *Issuer) evidence(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return deskError(err)
 	}
-	return i.answerSigned(w, r, body, struct {
+	return i.answerSigned(w, r, revocation.EvidencePath, body, struct {
 		Verdict forgery.Verdict `json:"verdict"`
 	}{verdict})
 }
 
 // answerSigned answers with v, and signs that for who asks.
-func (i *Issuer) answerSigned(w http.ResponseWriter, r *http.Request, request []byte, v any) error {
+func (i *Issuer) answerSigned(w http.ResponseWriter, r *http.Request, path string, request []byte, v any) error {
 	answer, err := wire.Marshal(v)
 	if err != nil {
 		return err
 	}
-	if err := i.vouch(w, r, request, answer); err != nil {
+	if err := i.vouch(w, r, path, request, answer); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -76,12 +76,12 @@ func (i *Issuer) answerSigned(w http.ResponseWriter, r *http.Request, request []
 // vouch signs an answer for a verifier that wants that: by these answers it lets
 // tokens pass under quarantine and takes them for reported, and whoever stands where
 // TLS ends could otherwise prove what he likes. No answer stands for a 404.
-func (i *Issuer) vouch(w http.ResponseWriter, r *http.Request, request, answer []byte) error {
+func (i *Issuer) vouch(w http.ResponseWriter, r *http.Request, path string, request, answer []byte) error {
 	nonce := r.Header.Get(revocation.NonceHeader)
 	if nonce == "" {
 		return nil
 	}
-	e := revocation.Exchange{Issuer: i.cfg.URL, Nonce: nonce, Request: request, Answer: answer}
+	e := revocation.Exchange{Issuer: i.cfg.URL, Path: path, Nonce: nonce, Request: request, Answer: answer}
 	signed, err := e.Sign(i.keys.FeedKey())
 	if errors.Is(err, revocation.ErrFormat) {
 		return badRequest(revocation.NonceHeader + " has 16 to 64 characters")
@@ -93,7 +93,7 @@ func (i *Issuer) vouch(w http.ResponseWriter, r *http.Request, request, answer [
 }
 
 // report lets a verifier in and reads what it sends.
-func (i *Issuer) report(w http.ResponseWriter, r *http.Request, want string, limit int64) (reporter string, body []byte, err error) {
+func (i *Issuer) report(w http.ResponseWriter, r *http.Request, path, want string, limit int64) (reporter string, body []byte, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	if reporter, err = i.door.verifier(r); err != nil {
 		return "", nil, err
@@ -104,7 +104,7 @@ func (i *Issuer) report(w http.ResponseWriter, r *http.Request, want string, lim
 	if i.desk.Answer() != forgery.Off {
 		return reporter, body, nil
 	}
-	if err := i.vouch(w, r, body, nil); err != nil {
+	if err := i.vouch(w, r, path, body, nil); err != nil {
 		return "", nil, err
 	}
 	return "", nil, errNotAudited

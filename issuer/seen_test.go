@@ -159,7 +159,7 @@ func TestThreat98AnswersAreSigned(t *testing.T) {
 		{"/revocation/seen/evidence", "application/jwt", "thief"},
 	} {
 		a := n.post(t, c.path, c.contentType, c.body, revocation.NonceHeader+": "+nonce)
-		e := revocation.Exchange{Issuer: n.shared.url, Nonce: nonce, Request: []byte(c.body), Answer: []byte(a.body)}
+		e := revocation.Exchange{Issuer: n.shared.url, Path: strings.TrimPrefix(c.path, "/revocation"), Nonce: nonce, Request: []byte(c.body), Answer: []byte(a.body)}
 		if err := e.Verify(n.ring.FeedKey(), a.header.Get(revocation.AnswerHeader)); err != nil || a.status != 200 {
 			t.Errorf("%s: %d %s: %v", c.path, a.status, a.body, err)
 		}
@@ -216,7 +216,7 @@ func TestSeenIsOff(t *testing.T) {
 	} {
 		a := n.post(t, path, contentType, "\x01\x00", revocation.NonceHeader+": "+nonce)
 		// Signed, as anybody on the way can answer 404.
-		e := revocation.Exchange{Issuer: n.shared.url, Nonce: nonce, Request: []byte("\x01\x00")}
+		e := revocation.Exchange{Issuer: n.shared.url, Path: strings.TrimPrefix(path, "/revocation"), Nonce: nonce, Request: []byte("\x01\x00")}
 		if err := e.Verify(n.ring.FeedKey(), a.header.Get(revocation.AnswerHeader)); err != nil || a.status != http.StatusNotFound {
 			t.Errorf("%s: %d %v", path, a.status, err)
 		}

@@ -15,6 +15,12 @@ const (
 	AnswerHeader = "Counterfoil-Answer"
 )
 
+// Where a verifier tells what it has seen, below the URL of the feed.
+const (
+	SeenPath     = "/seen"
+	EvidencePath = "/seen/evidence"
+)
+
 // A nonce has 16 to 64 characters.
 const (
 	minNonce = 16
@@ -26,6 +32,7 @@ const (
 // answered before.
 type Exchange struct {
 	Issuer  string
+	Path    string // [SeenPath] or [EvidencePath]
 	Nonce   string // by the verifier, for this request only
 	Request []byte // its body
 	Answer  []byte // body of the answer; empty: 404, the issuer does not look for forged tokens
@@ -76,11 +83,11 @@ func (e *Exchange) check() error {
 
 // sum hashes each part by itself, so that no byte of one passes for one of another.
 func (e *Exchange) sum() [sha256.Size]byte {
-	nonce, request, answer := sha256.Sum256([]byte(e.Nonce)), sha256.Sum256(e.Request), sha256.Sum256(e.Answer)
 	h := sha256.New()
 	io.WriteString(h, "counterfoil/revocation/answer/v1")
-	for _, part := range [][sha256.Size]byte{nonce, request, answer} {
-		h.Write(part[:])
+	for _, part := range [][]byte{[]byte(e.Path), []byte(e.Nonce), e.Request, e.Answer} {
+		sum := sha256.Sum256(part)
+		h.Write(sum[:])
 	}
 	return [sha256.Size]byte(h.Sum(nil))
 }

@@ -10,7 +10,7 @@ import (
 func TestExchange(t *testing.T) {
 	private, public := feedKey(t)
 	good := revocation.Exchange{
-		Issuer: issuer, Nonce: "0123456789abcdef", Request: []byte("records"), Answer: []byte(`{"wrong":[],"again":[]}`),
+		Issuer: issuer, Path: revocation.SeenPath, Nonce: "0123456789abcdef", Request: []byte("records"), Answer: []byte(`{"wrong":[],"again":[]}`),
 	}
 	token, err := good.Sign(private)
 	if err != nil {
@@ -31,6 +31,7 @@ func TestExchange(t *testing.T) {
 		want   error
 	}{
 		"issuer":      {func(e *revocation.Exchange) { e.Issuer += "/" }, revocation.ErrIssuer},
+		"path":        {func(e *revocation.Exchange) { e.Path = revocation.EvidencePath }, revocation.ErrFormat},
 		"nonce":       {func(e *revocation.Exchange) { e.Nonce += "0" }, revocation.ErrFormat},
 		"short nonce": {func(e *revocation.Exchange) { e.Nonce = "" }, revocation.ErrFormat},
 		"request":     {func(e *revocation.Exchange) { e.Request = []byte("record") }, revocation.ErrFormat},

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func (a *auditor) signed(h http.HandlerFunc) http.HandlerFunc {
 		r.Body = io.NopCloser(bytes.NewReader(request))
 		held := &heldAnswer{ResponseWriter: w}
 		h(held, r)
-		e := revocation.Exchange{Issuer: a.o.iss, Nonce: r.Header.Get(revocation.NonceHeader), Request: request, Answer: held.body}
+		e := revocation.Exchange{Issuer: a.o.iss, Path: strings.TrimPrefix(r.URL.Path, "/revocation"), Nonce: r.Header.Get(revocation.NonceHeader), Request: request, Answer: held.body}
 		if held.status == http.StatusNotFound {
 			e.Answer = nil
 		}

@@ -20,6 +20,9 @@ import (
 // maxLine bounds one line of the stream: a frame with its field name.
 const maxLine = jws.MaxToken + 64
 
+// maxDropped bounds what is read of an answer that nobody wants, in bytes.
+const maxDropped = 4 << 10
+
 // endpoint is one place where a feed can be read.
 type endpoint struct {
 	base   string // without a slash at its end
@@ -72,10 +75,17 @@ func (e endpoint) do(req *http.Request, want int) (*http.Response, error) {
 		return nil, &transportError{err}
 	}
 	if resp.StatusCode != want {
-		resp.Body.Close()
+		drop(resp)
 		return nil, &fetch.StatusError{Status: resp.StatusCode}
 	}
 	return resp, nil
+}
+
+// drop reads a little of an answer that nobody wants, so that its connection can be
+// used again.
+func drop(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, maxDropped)
+	resp.Body.Close()
 }
 
 // readAny reads something immutable from the first endpoint that has it.

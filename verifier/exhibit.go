@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/notary"
+	"github.com/counterfoil/counterfoil/revocation"
 )
 
 const (
@@ -145,7 +146,7 @@ func (r *reporter) showAll(ctx context.Context) {
 func (r *reporter) send(ctx context.Context, e *exhibit) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	answer, err := r.post(ctx, "/seen/evidence", "application/jwt", []byte(e.text), maxExhibitAnswer)
+	answer, err := r.post(ctx, revocation.EvidencePath, "application/jwt", []byte(e.text), maxExhibitAnswer)
 	state := exhibited
 	if err == nil {
 		state, err = parseFinding(answer)

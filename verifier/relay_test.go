@@ -21,7 +21,7 @@ func TestThreat98RelayAnswersReports(t *testing.T) {
 		return func(a *auditor) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				e := revocation.Exchange{
-					Issuer: a.o.iss, Nonce: r.Header.Get(revocation.NonceHeader), Request: must(io.ReadAll(r.Body)), Answer: []byte(nothingWrong),
+					Issuer: a.o.iss, Path: revocation.SeenPath, Nonce: r.Header.Get(revocation.NonceHeader), Request: must(io.ReadAll(r.Body)), Answer: []byte(nothingWrong),
 				}
 				key := a.o.feedKey
 				change(&e, &key)
@@ -36,6 +36,7 @@ func TestThreat98RelayAnswersReports(t *testing.T) {
 		"unsigned":            func(*auditor) http.HandlerFunc { return answerJSON(nothingWrong) },
 		"by a key of its own": signing(func(_ *revocation.Exchange, key **jwk.Key) { *key = stranger }),
 		"of another time":     signing(func(e *revocation.Exchange, _ **jwk.Key) { e.Nonce = strings.Repeat("0", 26) }),
+		"of evidence":         signing(func(e *revocation.Exchange, _ **jwk.Key) { e.Path = revocation.EvidencePath }),
 		"to another report":   signing(func(e *revocation.Exchange, _ **jwk.Key) { e.Request = e.Request[1:] }),
 		"of another issuer":   signing(func(e *revocation.Exchange, _ **jwk.Key) { e.Issuer = "https://evil.example" }),
 		"to another answer":   signing(func(e *revocation.Exchange, _ **jwk.Key) { e.Answer = []byte(`{"wrong":[0],"again":[]}`) }),

@@ -1,9 +1,11 @@
 package verifier_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -257,6 +259,30 @@ func TestReportsSurviveAnOutage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An answer that is no use costs no connection.
+func TestRefusedReportsKeepTheirConnection(t *testing.T) {
+	audited(t, func(t *testing.T, a *auditor) {
+		var dials atomic.Int32
+		v := a.o.ready(t, func(c *verifier.Config) {
+			dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+				dials.Add(1)
+				return a.o.ln.Dial(ctx, network, address)
+			}
+			c.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: dial, DialTLSContext: dial}}
+		})
+		a.set(func() {
+			a.seen = func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "busy", http.StatusServiceUnavailable) }
+		})
+		verify(t, v, a.genuine(nil))
+		pass(time.Second)
+		before := dials.Load()
+		pass(time.Minute)
+		if n := dials.Load() - before; n > 1 {
+			t.Errorf("%d connections in a minute of %d reports", n, v.Status().Seen.Reports)
+		}
+	})
 }
 
 func answerJSON(body string) http.HandlerFunc {

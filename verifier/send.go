@@ -237,7 +237,7 @@ func (r *reporter) ask(ctx context.Context, records []notary.Record) ([]verdict,
 		return nil, err
 	}
 	r.counts.reports.Add(1)
-	answer, err := r.post(ctx, "/seen", notary.ReportType, body, maxReportAnswer)
+	answer, err := r.post(ctx, revocation.SeenPath, notary.ReportType, body, maxReportAnswer)
 	if err != nil {
 		return nil, err
 	}
@@ -268,14 +268,16 @@ func (r *reporter) post(ctx context.Context, path, contentType string, body []by
 		return nil, &transportError{err}
 	}
 	defer resp.Body.Close()
-	exchange := revocation.Exchange{Issuer: r.issuer, Nonce: nonce, Request: body}
+	exchange := revocation.Exchange{Issuer: r.issuer, Path: path, Nonce: nonce, Request: body}
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if exchange.Answer, err = readAnswer(resp, limit); err != nil {
 			return nil, err
 		}
-	case http.StatusNotFound: // from anybody on the way, unless the issuer has signed that it is its last word
+	case http.StatusNotFound: // from anybody on the way, unless the issuer has signed it
+		drop(resp)
 	default:
+		drop(resp)
 		return nil, &fetch.StatusError{Status: resp.StatusCode}
 	}
 	keys := r.keys()
