@@ -21,6 +21,9 @@ func Lookup(ctx context.Context, v *Verifier, tok *jwt.Token[Access]) error {
 	return v.feed().check(ctx, &checked{Token: tok}, Route{})
 }
 
+// MaxNameless is how many tokens without a kid are tried a second, with one canary.
+const MaxNameless = maxNameless
+
 // PlantCanaries makes a verifier believe that these are canaries.
 func PlantCanaries(v *Verifier, set *jwk.Set) { v.feed().canaries.Store(set) }
 

@@ -69,6 +69,7 @@ type feed struct {
 	keyed    chan struct{} // closed when it is known who signs the feed
 
 	canaries atomic.Pointer[jwk.Set] // public halves of keys that nobody signs with but a thief; nil if there are none
+	nameless allowance               // of tokens that name no key, and may be a canary's
 
 	wanted  chan struct{} // somebody waits in next
 	applied chan struct{} // the table has moved: acknowledge it
