@@ -16,6 +16,9 @@ func Renumber(last string, changes uint64, hash string) (next string, number uin
 	return n.String(), changes + n.others, err
 }
 
+// RenewKeys is what maintenance does each second.
+func (i *Issuer) RenewKeys(ctx context.Context) error { return i.renewKeys(ctx) }
+
 // CheckNotary is what maintenance does once a minute.
 func (i *Issuer) CheckNotary(ctx context.Context) error { return i.checkNotary(ctx) }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/audit"
@@ -84,17 +85,18 @@ func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always
 	return b.out, nil
 }
 
-// renewBefore is where the store keeps when it was restored last, in milliseconds.
-const renewBefore = "keys.renew_before"
+// keysOfBackup is where the store keeps the kids that the backup had which came back
+// last. They are names and no times, since a clock may go back.
+const keysOfBackup = "keys.of_backup"
 
 // renewKeys lets another key sign in place of one that was there when the database
 // came back from a backup: it may have been given up since, and verifiers then refuse
 // what it signs. So may the standbys of then, and it is called each second until a key
 // signs that was made after: verifiers have fetched that one meanwhile.
 func (i *Issuer) renewKeys(ctx context.Context) error {
-	var since string
+	var kids string
 	err := i.st.View(ctx, func(tx *store.Tx) (err error) {
-		since, err = tx.Meta(renewBefore)
+		kids, err = tx.Meta(keysOfBackup)
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -103,12 +105,9 @@ func (i *Issuer) renewKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ms, err := strconv.ParseInt(since, 10, 64)
-	if err != nil {
-		return errors.New("the time of the last restore cannot be read")
-	}
+	old := strings.Fields(kids)
 	for _, key := range i.keys.Keys() {
-		if key.Use != keyring.UseAccess || key.State != keyring.Active || key.Published.UnixMilli() > ms {
+		if key.Use != keyring.UseAccess || key.State != keyring.Active || !slices.Contains(old, key.KeyID) {
 			continue
 		}
 		done, err := i.keys.Rotate(ctx, keyring.RotateOptions{From: key.KeyID, Force: true, Actor: "issuer"})
@@ -203,11 +202,7 @@ func (b *beginning) epoch(ctx context.Context, lost *lostLog) error {
 		return err
 	}
 	b.out = restoredJSON{Epoch: head.Epoch, Base: head.Base, Recovered: len(lost.entries)}
-	now, err := b.tx.Now()
-	if err != nil {
-		return err
-	}
-	if err := b.tx.SetMeta(renewBefore, strconv.FormatInt(now.UnixMilli(), 10)); err != nil {
+	if err := b.nameKeys(); err != nil {
 		return err
 	}
 	if err := b.revokeAgain(ctx, lost.entries); err != nil {
@@ -215,6 +210,21 @@ func (b *beginning) epoch(ctx context.Context, lost *lostLog) error {
 	}
 	return b.record(ctx, b.tx, audit.Restored, b.cfg.URL, "epoch="+strconv.FormatUint(head.Epoch, 10)+
 		" base="+strconv.FormatUint(head.Base, 10)+" recovered="+strconv.Itoa(b.out.Recovered))
+}
+
+// nameKeys writes down which keys the backup has that may sign: see renewKeys.
+func (b *beginning) nameKeys() error {
+	rows, err := b.tx.Keys()
+	if err != nil {
+		return err
+	}
+	var kids []string
+	for _, row := range rows {
+		if row.State == keyring.Active || row.State == keyring.Standby {
+			kids = append(kids, row.KID)
+		}
+	}
+	return b.tx.SetMeta(keysOfBackup, strings.Join(kids, " "))
 }
 
 // revokeAgain makes lost entries again, with what follows from them. It counts those

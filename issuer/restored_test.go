@@ -317,3 +317,20 @@ func TestThreat75NoKeyOfTheBackupSigns(t *testing.T) {
 		}
 	}
 }
+
+// A clock that goes back after a restore does not use up keys: each key of the backup
+// is replaced once.
+func TestClockGoesBackAfterARestore(t *testing.T) {
+	n := newNode(t)
+	before := len(n.ring.Keys())
+	n.do(t, 200, "POST", "/admin/restored", `{"frames":[]}`)
+	n.clock.advance(-time.Hour)
+	for range 10 {
+		if err := n.RenewKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if made := len(n.ring.Keys()) - before; made != before {
+		t.Errorf("%d keys were made in place of %d", made, before)
+	}
+}
