@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testkey"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -15,19 +16,8 @@ import (
 // plant writes a key of an intruder's into the database, as published as can be.
 func plant(t *testing.T, st *store.Store, kid string, state store.KeyState) {
 	t.Helper()
-	key, err := jwk.Generate(jwk.Params{Algorithm: jwk.ES256, KeyID: kid})
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.Public()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := public.MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = st.Update(t.Context(), func(tx *store.Tx) error {
+	_, data := testkey.Published(t, jwk.Params{Algorithm: jwk.ES256, KeyID: kid})
+	err := st.Update(t.Context(), func(tx *store.Tx) error {
 		return tx.InsertKey(store.KeyRow{
 			KID: kid, Use: keyring.UseAccess, Alg: "ES256", State: state, Sealed: "a.b.c.d.e", Public: data,
 			Published: time.Now(), Activated: time.Now(), MAC: make([]byte, 32),

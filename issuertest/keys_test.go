@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testkey"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuertest"
@@ -17,19 +18,8 @@ import (
 func TestPlantedKeyReachesNoVerifier(t *testing.T) {
 	iss := issuertest.New(t)
 	v := iss.VerifierWith(t, verifier.Config{Credential: iss.Credential(t, "orders")})
-	key, err := jwk.Generate(jwk.Params{Algorithm: jwk.ES256, KeyID: "planted"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.Public()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := public.MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = iss.Store(t).Update(t.Context(), func(tx *store.Tx) error {
+	_, data := testkey.Published(t, jwk.Params{Algorithm: jwk.ES256, KeyID: "planted"})
+	err := iss.Store(t).Update(t.Context(), func(tx *store.Tx) error {
 		return tx.InsertKey(store.KeyRow{
 			KID: "planted", Use: keyring.UseAccess, Alg: "ES256", State: keyring.Retiring, Public: data,
 			Published: time.Now().Add(-time.Hour), Activated: time.Now().Add(-time.Hour),

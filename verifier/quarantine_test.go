@@ -2,11 +2,6 @@ package verifier_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -14,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/internal/testkey"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/revocation"
@@ -444,12 +439,12 @@ func TestThreat90CanaryWithoutAName(t *testing.T) {
 		a.set(func() { a.verdict = "canary" })
 		verifier.PlantCanaries(v, must(jwk.NewSet(must(another.Public()), must(canary.Public()))))
 		token := a.o.token(t, nil)
-		sung := withoutName(t, canary, token)
+		sung := testkey.Unnamed(t, canary, token)
 		pass401(t, verify(t, v, sung), verifier.ErrCanary)
 		pass(time.Second)
 		a.wantEvidence(t, sung)
 		// Anybody can send tokens that name no key. They cost so much and no more.
-		junk := withoutName(t, generate(t, jwk.ES256), token)
+		junk := testkey.Unnamed(t, generate(t, jwk.ES256), token)
 		for range verifier.MaxNameless {
 			if verify(t, v, junk) == nil {
 				t.Fatal("junk passes")
@@ -461,38 +456,6 @@ func TestThreat90CanaryWithoutAName(t *testing.T) {
 		pass(time.Second)
 		pass401(t, verify(t, v, sung), verifier.ErrCanary)
 	})
-}
-
-// withoutName signs what token says with a key that its header does not name, as most
-// libraries do unless they are told to.
-func withoutName(t testing.TB, key *jwk.Key, token string) string {
-	t.Helper()
-	private, err := key.MarshalPrivate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var members struct {
-		D string `json:"d"`
-	}
-	if err := json.Unmarshal(private, &members); err != nil {
-		t.Fatal(err)
-	}
-	d, err := wire.Decode(members.D)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	input := wire.Encode([]byte(`{"alg":"ES256","typ":"at+jwt"}`)) + "." + strings.Split(token, ".")[1]
-	sum := sha256.Sum256([]byte(input))
-	r, s, err := ecdsa.Sign(rand.Reader, signer, sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	signature := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
-	return input + "." + wire.Encode(signature)
 }
 
 // An auditor that cannot say is asked again while somebody waits, and not in a loop.

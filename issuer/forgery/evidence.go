@@ -51,8 +51,8 @@ func (f *finding) mark() mark {
 }
 
 // Evidence judges a token that a verifier could not prove. It counts against the
-// bounds of reporter at the address from, which may be zero. When Evidence says Forged or Canary, that is in the store, and
-// the first step of the answer with it.
+// bounds of reporter at the address from, which may be zero. When Evidence says Forged
+// or Canary, that is in the store, and the first step of the answer with it.
 //
 // The error is a [*LimitedError], [ErrOff], or an ErrUnavailable of package notary or
 // store; nothing is then known of the token.

@@ -3,11 +3,6 @@ package forgery_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,11 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testkey"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer/forgery"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
-	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/notary"
 )
@@ -152,38 +147,6 @@ func reheader(f *fixture, token, header string) string {
 	return wire.Encode([]byte(header)) + "." + rest
 }
 
-// withoutName signs what token says with a key that its header does not name, as most
-// libraries do unless they are told to.
-func withoutName(t testing.TB, key *jwk.Key, token string) string {
-	t.Helper()
-	private, err := key.MarshalPrivate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var members struct {
-		D string `json:"d"`
-	}
-	if err := json.Unmarshal(private, &members); err != nil {
-		t.Fatal(err)
-	}
-	d, err := wire.Decode(members.D)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	input := wire.Encode([]byte(`{"alg":"ES256","typ":"at+jwt"}`)) + "." + strings.Split(token, ".")[1]
-	sum := sha256.Sum256([]byte(input))
-	r, s, err := ecdsa.Sign(rand.Reader, signer, sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	signature := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
-	return input + "." + wire.Encode(signature)
-}
-
 // Expiry is judged as the most lenient verifier does: what it still accepts is proof.
 func TestExpiredForgeryIsProofAsLongAsAnybodyAcceptsIt(t *testing.T) {
 	f := newFixture(t, forgery.Config{})
@@ -287,7 +250,7 @@ func TestThreat90CanaryAlarms(t *testing.T) {
 		f.evidence(forgery.Canary, token)
 		f.evidence(forgery.Canary, token)
 	}
-	f.evidence(forgery.Canary, withoutName(f, canary, f.mint()))
+	f.evidence(forgery.Canary, testkey.Unnamed(f, canary, f.mint()))
 	if got := f.trail(); !slices.Equal(got, []string{"canary", "canary", "canary", "canary"}) {
 		t.Errorf("trail %v", got)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testkey"
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
@@ -65,18 +66,7 @@ func execute(t testing.TB, db *sql.DB, statement string, args ...any) {
 // MAC of a row that is there.
 func plant(t testing.TB, db *sql.DB, use string, alg jwk.Algorithm, state keyring.State) *jwk.Key {
 	t.Helper()
-	key, err := jwk.Generate(jwk.Params{Algorithm: alg, KeyID: "planted-" + use[:2] + "-" + string(state)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.Public()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := public.MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, data := testkey.Published(t, jwk.Params{Algorithm: alg, KeyID: "planted-" + use[:2] + "-" + string(state)})
 	now := time.Now().UnixMilli()
 	var retired int64
 	if state == keyring.Retiring {
@@ -299,18 +289,7 @@ func forgetMACs(t testing.TB, db *sql.DB) {
 // swapPublic puts the intruder's public half beside the issuer's private one.
 func swapPublic(t testing.TB, db *sql.DB, kid string) {
 	t.Helper()
-	key, err := jwk.Generate(jwk.Params{Algorithm: jwk.ES256, KeyID: kid})
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.Public()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := public.MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, data := testkey.Published(t, jwk.Params{Algorithm: jwk.ES256, KeyID: kid})
 	execute(t, db, "UPDATE keys SET public = $2 WHERE kid = $1", kid, data)
 }
 
