@@ -90,6 +90,11 @@ func source(path string, cfg Config, readOnly bool) string {
 	if readOnly {
 		v.Add("_pragma", "query_only(ON)")
 	}
+	return fileURL(path, v)
+}
+
+// fileURL names a file to SQLite, whatever characters its path has.
+func fileURL(path string, v url.Values) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: v.Encode()}).String()
 }
 
