@@ -393,3 +393,38 @@ func TestThreat82StandbyIsKnownBeforeItSigns(t *testing.T) {
 	f.answer()
 	f.want(stolen, store.IncidentKilled, keyring.Killed)
 }
+
+// The clock of a node may be wrong by an hour, before and in the middle of an answer:
+// what is forged, expired, drained and killed goes by the clock of the store.
+func TestThreat88NodeWithAWrongClock(t *testing.T) {
+	for _, off := range []time.Duration{-time.Hour, time.Hour} {
+		f := newFixture(t, forgery.Config{})
+		f.signIn("s1")
+		late := f.forge(1)
+		f.desk = f.open(forgery.Config{Now: func() time.Time { return f.clock.Now().Add(off) }})
+		f.probe()
+		if got := f.trail(); len(got) != 0 {
+			t.Fatalf("off by %v: %v", off, got)
+		}
+		f.clock.advance(tokenLife + forgery.AfterLife + time.Minute)
+		f.evidence(forgery.Unknown, late)
+		kid := f.active()
+		f.refresh("s1")
+		f.evidence(forgery.Forged, f.forge(2))
+		if in := f.incident(kid); in.Level0 != "passes" || !in.Found.Equal(f.clock.Now()) {
+			t.Errorf("off by %v: %+v", off, in)
+		}
+		f.answer()
+		f.want(kid, store.IncidentSwitched, keyring.Retiring)
+		f.answer()
+		f.moveOn(time.Second)
+		f.refresh("s1")
+		f.answer()
+		f.moveOn(forgery.Grace - time.Millisecond)
+		f.answer()
+		f.want(kid, store.IncidentSwitched, keyring.Retiring)
+		f.moveOn(time.Millisecond)
+		f.answer()
+		f.want(kid, store.IncidentKilled, keyring.Killed)
+	}
+}

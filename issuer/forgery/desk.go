@@ -59,7 +59,7 @@ type Config struct {
 	Webhook   *Webhook      // takes every alarm; default none
 
 	Log *slog.Logger     // default slog.Default
-	Now func() time.Time // default time.Now; the store's clock decides about the answer
+	Now func() time.Time // default time.Now; for what this node bounds and repeats. The store's clock decides about tokens and the answer
 }
 
 const defaultTokenLife = 15 * time.Minute

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/jose/jwt"
@@ -126,10 +127,14 @@ func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, ju
 	}
 	f := &finding{keyID: key.KeyID(), reporter: reporter, hash: sha256.Sum256([]byte(u.SigningInput()))}
 	f.tokenID = tokenID(u.UnverifiedPayload())
+	now, err := d.storeTime(ctx)
+	if err != nil {
+		return "", false, err
+	}
 	switch {
 	case info.Use == keyring.UseCanary:
 		f.verdict = Canary
-	case !key.Limits().Tagged || d.expired(key, token):
+	case !key.Limits().Tagged || expired(key, token, now):
 		return Unknown, false, nil
 	default:
 		right, err := d.right(ctx, key.KeyID(), token)
@@ -141,7 +146,7 @@ func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, ju
 		}
 		f.verdict = Forged
 	}
-	f.level0 = d.level0(key, token)
+	f.level0 = d.level0(key, token, now)
 	v, err = d.found(ctx, f)
 	return v, false, err
 }
@@ -204,6 +209,16 @@ func (d *Desk) right(ctx context.Context, kid, token string) (bool, error) {
 	return err == nil && right[0], err
 }
 
+// storeTime returns the time by which tokens are made and answers go. The clock of a
+// node that is wrong must not make a forged token look expired, or an old one forged.
+func (d *Desk) storeTime(ctx context.Context) (now time.Time, err error) {
+	err = d.cfg.Store.View(ctx, func(tx *store.Tx) error {
+		now, err = tx.Now()
+		return err
+	})
+	return now, err
+}
+
 // skew is how far the clocks of nodes, database and verifiers may disagree.
 const skew = time.Minute
 
@@ -213,19 +228,20 @@ const afterLife = jwt.MaxLeeway + skew
 
 // expired reports whether no verifier accepts a token any more. Such a one proves
 // nothing: the secret that made its tag may have been taken out of use since.
-func (d *Desk) expired(key *jwk.Key, token string) bool {
+func expired(key *jwk.Key, token string, now time.Time) bool {
 	_, err := jwt.Verify[struct{}](jwt.Policy{
 		InsecureSkipIssuer: true, InsecureSkipAudience: true, InsecureSkipType: true, Leeway: jwt.MaxLeeway,
-		Now: func() time.Time { return d.cfg.Now().Add(-skew) },
+		Now: func() time.Time { return now.Add(-skew) },
 	}, key.WithLimits(jwk.Limits{}), token)
 	_, expired := errors.AsType[*jwt.ExpiredError](err)
 	return expired
 }
 
 // level0 says what a verifier finds without an auditor: "passes", or what is wrong.
-func (d *Desk) level0(key *jwk.Key, token string) string {
+func (d *Desk) level0(key *jwk.Key, token string, now time.Time) string {
 	_, err := jwt.Verify[struct{}](jwt.Policy{
-		Issuer: d.cfg.Issuer, InsecureSkipAudience: true, Type: oauth.AccessTokenType, Now: d.cfg.Now,
+		Issuer: d.cfg.Issuer, InsecureSkipAudience: true, Type: oauth.AccessTokenType,
+		Now: func() time.Time { return now },
 	}, key, token)
 	if err == nil {
 		return "passes"

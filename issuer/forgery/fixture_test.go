@@ -106,7 +106,9 @@ func (f *fixture) open(cfg forgery.Config) *forgery.Desk {
 	if cfg.Notary == nil {
 		cfg.Notary = f.notary
 	}
-	cfg.Log, cfg.Now = slog.New(slog.NewTextHandler(f.log, nil)), f.clock.Now
+	if cfg.Log = slog.New(slog.NewTextHandler(f.log, nil)); cfg.Now == nil {
+		cfg.Now = f.clock.Now
+	}
 	desk, err := forgery.Open(f.Context(), cfg)
 	f.check(err)
 	return desk

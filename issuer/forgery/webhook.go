@@ -154,7 +154,12 @@ func (d *Desk) deliverOne(ctx context.Context, a store.Alarm, now time.Time) err
 	if err != nil {
 		return err
 	}
-	trouble := d.cfg.Webhook.post(ctx, a.ID, a.Body, d.cfg.Now())
+	// Receivers refuse a timestamp that is minutes off, and a node's clock may be.
+	at, err := d.storeTime(ctx)
+	if err != nil {
+		return err
+	}
+	trouble := d.cfg.Webhook.post(ctx, a.ID, a.Body, at)
 	if trouble == nil {
 		d.counts.alarms.Add(1)
 	} else {
