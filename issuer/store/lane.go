@@ -259,16 +259,10 @@ var (
 // around each op undoes that op alone. An error is about the transaction as a
 // whole: then no op has an outcome.
 func (b *batch) try(isolate bool) (err error) {
-	ctx, cancel := b.s.batchContext()
+	ctx, cancel := b.s.bound(context.Background())
 	defer cancel()
-	if b.c == nil {
-		if b.c, err = b.s.dial(ctx, b.s.writes); err != nil {
-			return err
-		}
-	}
-	t, err := b.s.start(ctx, b.c, true)
+	t, err := b.s.enter(ctx, &b.c, b.s.writes, true)
 	if err != nil {
-		b.hangUp(true)
 		return err
 	}
 	defer func() {
@@ -294,11 +288,13 @@ func (b *batch) wants() (ids []string) {
 	return ids
 }
 
-func (s *Store) batchContext() (context.Context, context.CancelFunc) {
+// bound ends a transaction with a server that has gone without a word. TCP alone
+// would wait for a quarter of an hour.
+func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if s.dialect.Timeout == 0 {
-		return context.Background(), func() {}
+		return ctx, func() {}
 	}
-	return context.WithTimeout(context.Background(), s.dialect.Timeout)
+	return context.WithTimeout(ctx, s.dialect.Timeout)
 }
 
 // run calls every op. Those that append to the log come last, so that the row

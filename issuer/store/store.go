@@ -36,6 +36,8 @@ type Store struct {
 	changed chan struct{} // capacity 1
 
 	identity atomic.Pointer[string] // last one seen to agree with the store
+	silences atomic.Uint64          // how often a connection was found to lead nowhere
+	dropping sync.WaitGroup         // connections that are being closed
 	counters counters
 
 	closing sync.Once
@@ -121,6 +123,7 @@ func (s *Store) Close() error {
 				c.close(false)
 			}
 		}
+		s.dropping.Wait()
 		err = s.closePools()
 	})
 	return err

@@ -85,7 +85,9 @@ func (t *txn) rollback() {
 		return
 	}
 	t.ended = true
-	if _, err := t.c.exec(context.WithoutCancel(t.ctx), "ROLLBACK"); err != nil {
+	ctx, cancel := t.s.bound(context.WithoutCancel(t.ctx))
+	defer cancel()
+	if _, err := t.c.exec(ctx, "ROLLBACK"); err != nil {
 		t.fail(err)
 	}
 }

@@ -4,21 +4,18 @@ import "context"
 
 // View runs fn in a read-only transaction that sees one state of the database
 // throughout. fn runs once, in the caller's goroutine; ctx ends its queries, and so
-// does the time that a batch may take. An
-// error of fn is returned as it is, any other one is an [ErrUnavailable].
+// does the time that a batch may take. An error of fn is returned as it is, any
+// other one is an [ErrUnavailable].
 func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
-	if s.dialect.Timeout > 0 { // a server that has gone without a word holds nobody for longer
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.dialect.Timeout)
-		defer cancel()
-	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	c, err := s.borrow(ctx)
 	if err != nil {
 		return trouble(err)
 	}
 	defer func() { s.views <- c }()
 
-	t, err := s.look(ctx, &c)
+	t, err := s.enter(ctx, &c, s.reads, false)
 	if err != nil {
 		return trouble(err)
 	}
@@ -35,27 +32,6 @@ func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
 		err = trouble(err)
 	}
 	return err
-}
-
-// look begins a transaction on *c and dials where there is no connection, or
-// one that went stale while it was idle. *c is nil after an error.
-func (s *Store) look(ctx context.Context, c **conn) (*txn, error) {
-	if *c != nil {
-		if t, err := s.start(ctx, *c, false); err == nil {
-			return t, nil
-		}
-		(*c).close(true)
-	}
-	var err error
-	if *c, err = s.dial(ctx, s.reads); err != nil {
-		return nil, err
-	}
-	t, err := s.start(ctx, *c, false)
-	if err != nil {
-		(*c).close(true)
-		*c = nil
-	}
-	return t, err
 }
 
 // borrow waits for a place, which may have no connection yet.

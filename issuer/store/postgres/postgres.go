@@ -45,7 +45,7 @@ const (
 	// hold while they commit.
 	lockTimeout = 2 * time.Second
 
-	// batchTimeout bounds a batch when the server does not answer.
+	// batchTimeout bounds a batch, and a View, when the server does not answer.
 	batchTimeout = 10 * time.Second
 )
 
@@ -68,6 +68,10 @@ var ErrStandby = errors.New("postgres: the server is a standby; connect to the p
 // string, as libpq reads it) and makes its tables there, in the first schema of
 // the search path, if they are not there. Close it.
 func Open(ctx context.Context, url string, cfg Config) (*store.Store, error) {
+	return open(ctx, url, cfg, batchTimeout)
+}
+
+func open(ctx context.Context, url string, cfg Config, timeout time.Duration) (*store.Store, error) {
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("postgres: the store's URL is not understood") // err may show the password
@@ -77,10 +81,11 @@ func Open(ctx context.Context, url string, cfg Config) (*store.Store, error) {
 	}
 	c.RuntimeParams["lock_timeout"] = strconv.FormatInt(lockTimeout.Milliseconds(), 10)
 	db := stdlib.OpenDB(*c)
+	db.SetMaxIdleConns(0) // the store keeps its own, and knows when they lead nowhere
 	if err := inspect(ctx, db, cfg); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	d, err := newDialect()
+	d, err := newDialect(timeout)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -116,7 +121,7 @@ func inspect(ctx context.Context, db *sql.DB, cfg Config) error {
 		ErrUnsafe, strings.Join(off, ", "), strings.Join(off, " = on; ALTER SYSTEM SET "))
 }
 
-func newDialect() (store.Dialect, error) {
+func newDialect(timeout time.Duration) (store.Dialect, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, migrationWait))
 	if err != nil {
 		return store.Dialect{}, fmt.Errorf("postgres: %w", err)
@@ -132,7 +137,7 @@ func newDialect() (store.Dialect, error) {
 		Now:           "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)",
 		Lanes:         writers,
 		Views:         readers,
-		Timeout:       batchTimeout,
+		Timeout:       timeout,
 		Again:         again,
 		Identity:      identity,
 	}, nil

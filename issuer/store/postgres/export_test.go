@@ -1,0 +1,4 @@
+package postgres
+
+// OpenWithin is Open with another longest life of a batch and of a View.
+var OpenWithin = open
