@@ -27,6 +27,8 @@ const (
 	epochShift  = 20
 	maxVersion  = 1<<53 - 1
 	renderLimit = 2 * time.Second
+	// manifestPatience is how long a manifest waits for the number of a new set.
+	manifestPatience = 500 * time.Millisecond
 )
 
 // jwks publishes the keys, plainly and signed, and the canaries among verifiers.
@@ -97,6 +99,21 @@ func (j *jwks) current(ctx context.Context, epoch uint64) (*keySet, error) {
 			return nil, err
 		}
 	}
+}
+
+// forManifest returns the present key set, or the last one of the epoch while the store
+// gives the present one no number: revocations do not wait for a write about keys.
+func (j *jwks) forManifest(epoch uint64) (*keySet, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), manifestPatience)
+	defer cancel()
+	keys, err := j.current(ctx, epoch)
+	if err == nil {
+		return keys, nil
+	}
+	if last := j.latest.Load(); last != nil && last.epoch == epoch {
+		return last, nil
+	}
+	return nil, err
 }
 
 // rendered returns the present key set if somebody has rendered it.

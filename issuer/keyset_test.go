@@ -274,3 +274,46 @@ func TestKeySetIsRenderedOnce(t *testing.T) {
 		}
 	}
 }
+
+// The store can be read and not written, just after the keys have changed: the feed goes
+// on, and names the set that has a number until the new one has one.
+func TestManifestBeforeTheNewSetHasANumber(t *testing.T) {
+	n := newNode(t)
+	before := n.manifest(t)
+	if _, err := n.ring.Rotate(t.Context(), keyring.RotateOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	release := n.occupy(t)
+	defer release()
+	during := n.manifest(t)
+	if during.KeySet != before.KeySet || during.KeySetVersion != before.KeySetVersion || !during.AsOf.After(before.AsOf) {
+		t.Errorf("names %s (%d), and the set with a number is %s (%d)",
+			during.KeySet, during.KeySetVersion, before.KeySet, before.KeySetVersion)
+	}
+	if a := n.get(t, "/jwks.jwt"); a.status != 503 {
+		t.Errorf("a set without a number: %d", a.status)
+	}
+	release()
+	eventually(t, "the new set", func() bool { return n.manifest(t).KeySetVersion > before.KeySetVersion })
+}
+
+// occupy keeps everybody from writing until release.
+func (n *node) occupy(t *testing.T) (release func()) {
+	t.Helper()
+	held, free, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	var once sync.Once
+	go func() {
+		done <- n.store.Update(t.Context(), func(*store.Tx) error {
+			once.Do(func() { close(held) })
+			<-free
+			return nil
+		})
+	}()
+	<-held
+	return sync.OnceFunc(func() {
+		close(free)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
