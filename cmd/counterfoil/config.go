@@ -71,10 +71,11 @@ type ServeConfig struct {
 	// off is then not refused, and SQLite does not wait for the disk.
 	StoreUnsafe bool `yaml:"store_unsafe" flag:"store-unsafe"`
 	// Key-encryption key: the path of a file with a JWK for A256GCMKW; env:NAME, a
-	// variable with such a JWK or with 32 bytes in base64url, which is taken out of
-	// the environment; or a pkcs11: URI of a key in a token. Default: kek.json in the
-	// data folder, made at the first start. Issuers that share a database share this
-	// key. It is changed with counterfoil keys reseal.
+	// variable with such a JWK or with its k alone, 32 bytes in base64url, which is
+	// taken out of the environment; or a pkcs11: URI of a key in a token. The same key
+	// in any form and by any kid is the same. Default: kek.json in the data folder,
+	// made at the first start. Issuers that share a database share this key. It is
+	// changed with counterfoil keys reseal.
 	KEK string `yaml:"kek" flag:"kek"`
 	// The key-encryption key that the one in force is about to be changed for. An
 	// issuer that knows it before keys reseal goes on without a pause.

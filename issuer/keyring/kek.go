@@ -104,8 +104,15 @@ func (l *locker) open(sealed string) ([]byte, error) {
 	return nil, e
 }
 
+// An unnamed key opens what was sealed under it by whatever name: the same key has
+// another "kid", or none, where it is not kept as the same JWK.
+type unnamed struct{ key *jwk.Key }
+
+// Find is part of [jwk.Source].
+func (u unnamed) Find(_, alg string) (*jwk.Key, error) { return u.key.Find("", alg) }
+
 func openUnder(kek *jwk.Key, sealed string) ([]byte, error) {
-	plain, err := jwe.Decrypt(kek, jwe.Policy{Algorithm: kek.Algorithm(), Encryption: sealEncryption}, sealed)
+	plain, err := jwe.Decrypt(unnamed{kek}, jwe.Policy{Algorithm: kek.Algorithm(), Encryption: sealEncryption}, sealed)
 	if err != nil && !errors.Is(err, jwk.ErrUnavailable) {
 		err = ErrKEK
 	}

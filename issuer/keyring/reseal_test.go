@@ -52,6 +52,39 @@ func TestKindsOfKEK(t *testing.T) {
 	}
 }
 
+// The same key is the same key-encryption key whatever it is called: as bare bytes it
+// has another name than as a JWK with a "kid", and opens what that sealed.
+func TestKEKByAnotherName(t *testing.T) {
+	secret := []byte("sixteen bytes twice over, sixtee")
+	named := func(kid string) *jwk.Key {
+		key, err := jwk.New(secret, jwk.Params{Algorithm: jwk.A256GCMKW, KeyID: kid})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	st := newStore(t)
+	first := open(t, st, keyring.Config{KEK: named("of the vault")})
+	for _, kid := range []string{"", "of the vault", "by hand"} {
+		again := open(t, st, keyring.Config{KEK: named(kid)})
+		if signs(t, again) != signs(t, first) {
+			t.Errorf("%q: a second start finds other keys", kid)
+		}
+		if _, err := again.Rotate(t.Context(), keyring.RotateOptions{Force: true}); err != nil {
+			t.Errorf("%q: %v", kid, err)
+		}
+		first = again
+	}
+	if _, err := keyring.Reseal(t.Context(), st, named(""), named("new"), "test"); !errors.Is(err, keyring.ErrResealed) {
+		t.Errorf("%v", err)
+	}
+	other := keks(t)["A256GCMKW"]
+	if _, err := keyring.Reseal(t.Context(), st, named("by hand"), other, "test"); err != nil {
+		t.Error(err)
+	}
+	open(t, st, keyring.Config{KEK: other})
+}
+
 func TestNoKEK(t *testing.T) {
 	generate := func(alg jwk.Algorithm) *jwk.Key {
 		key, err := jwk.Generate(jwk.Params{Algorithm: alg})
