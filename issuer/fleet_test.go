@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
+	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuer/store/postgres"
 	"github.com/counterfoil/counterfoil/issuer/store/postgres/postgrestest"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -39,6 +41,35 @@ func newNodes(t *testing.T) (a, b *node) {
 		nodes[i] = startNode(t, server, s, issuer.Config{})
 	}
 	return nodes[0], nodes[1]
+}
+
+// hasFarewell reports whether a row of any node says that an instance has signed off.
+func (n *node) hasFarewell(t *testing.T, instance string) (found bool) {
+	t.Helper()
+	err := n.store.View(t.Context(), func(tx *store.Tx) error {
+		nodes, err := tx.Nodes()
+		for _, named := range nodes {
+			row, err := tx.Node(named.ID)
+			if err != nil {
+				return err
+			}
+			var heard []struct {
+				Instance string `json:"instance"`
+				Done     bool   `json:"done"`
+			}
+			if err := wire.Unmarshal([]byte(row.Heard), &heard); err != nil {
+				return err
+			}
+			for _, h := range heard {
+				found = found || h.Instance == instance && h.Done
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // wait revokes something and waits for verifiers. The channel has what was answered.
@@ -176,6 +207,41 @@ func TestVerifiersOfADeadNode(t *testing.T) {
 	a.clock.advance(61 * time.Minute)
 	if names := a.heard(t); len(names) != 0 {
 		t.Errorf("after the longest token life: %v", names)
+	}
+}
+
+// The row of a node that is gone says for a token life that an instance is there. It
+// signed off elsewhere, and that is not forgotten before.
+func TestFarewellOutlivesTheRowOfADeadNode(t *testing.T) {
+	a, b := newNodes(t)
+	m := a.manifest(t)
+	a.ack(t, 204, "one", m.Epoch, m.Head, "")
+	eventually(t, "node B to hear of it", func() bool { return len(b.heard(t)) == 1 })
+	a.Close()
+	b.ack(t, 204, "one", m.Epoch, m.Head, `,"done":true`)
+	for i := range 3 {
+		b.clock.advance(2 * time.Minute)
+		b.ack(t, 204, fmt.Sprint("other ", i), m.Epoch, m.Head, "") // so that B has something to write
+		if names := b.heard(t); slices.Contains(names, "one") {
+			t.Fatalf("%v, and one of them has signed off", names)
+		}
+	}
+	for i := range 300 { // many farewells do not push it out
+		b.ack(t, 204, fmt.Sprint("short ", i), m.Epoch, m.Head, "")
+		b.ack(t, 204, fmt.Sprint("short ", i), m.Epoch, m.Head, `,"done":true`)
+	}
+	seq := b.revoke(t, "tenant", "x")
+	for i := range 3 {
+		b.ack(t, 204, fmt.Sprint("other ", i), m.Epoch, seq, "")
+	}
+	var out waited
+	b.do(t, 200, "POST", "/admin/revoke", `{"kind":"tenant","value":"y","wait":1}`).into(t, &out)
+	if slices.Contains(out.Verifiers.Silent, "loopback/one") {
+		t.Errorf("waited for %v", out.Verifiers.Silent)
+	}
+	// B goes on telling the others, so that it need not live as long as the row.
+	if !b.hasFarewell(t, "one") {
+		t.Error("the others are not told any more")
 	}
 }
 

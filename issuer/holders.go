@@ -12,7 +12,7 @@ import (
 const (
 	maxPerVerifier  = 256         // instances of one credential, on all nodes
 	maxVerifierRows = 4096        // instances in all
-	farewellFor     = time.Minute // other nodes learn within it that an instance has signed off
+	farewellFor     = time.Minute // other nodes learn within it that an instance has signed off; see isSpent
 )
 
 // clockDoubt is how far apart the clocks of two nodes may seem to be. Of two
@@ -143,10 +143,29 @@ func (h *holders) isOver(row *holder) bool {
 	return row.Heard.Before(h.now().Add(-life))
 }
 
+// isSpent reports whether nothing depends on an acknowledgement that was heard here
+// any more. A farewell is kept as long as another node's rows, perhaps those of one
+// that is gone, say that the instance is there. Callers hold h.mu.
+func (h *holders) isSpent(row *holder) bool {
+	return h.isOver(row) && !(row.Done && h.isClaimed(row.instance()))
+}
+
+// isClaimed reports whether another node has heard of an instance, and no farewell.
+// Callers hold h.mu.
+func (h *holders) isClaimed(key instance) bool {
+	for _, rows := range h.others {
+		if row, ok := rows[key]; ok && !row.Done {
+			return true
+		}
+	}
+	return false
+}
+
 // room makes sure that one more instance fits. It forgets silent ones, and those that
-// signed off when there are too many of them. Callers hold h.mu.
+// signed off when there are too many of them; there are no more of those that it keeps
+// than other nodes have rows. Callers hold h.mu.
 func (h *holders) room(credential string) bool {
-	h.forget(h.isOver)
+	h.forget(h.isSpent)
 	all := h.all()
 	live, farewells, total := 0, 0, 0
 	for key, row := range all {
@@ -161,7 +180,9 @@ func (h *holders) room(credential string) bool {
 		}
 	}
 	if farewells >= maxPerVerifier {
-		h.forget(func(row *holder) bool { return row.Done && row.Credential == credential })
+		h.forget(func(row *holder) bool {
+			return row.Done && row.Credential == credential && !h.isClaimed(row.instance())
+		})
 	}
 	return live < maxPerVerifier && total < maxVerifierRows
 }
@@ -190,7 +211,7 @@ func (h *holders) all() map[instance]holder {
 func (h *holders) list() ([]holder, <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.forget(h.isOver)
+	h.forget(h.isSpent)
 	rows := make([]holder, 0, len(h.heard))
 	for _, row := range h.all() {
 		if !row.Done && !h.isOver(&row) {
@@ -210,7 +231,7 @@ func (h *holders) tell() []holder {
 		return nil
 	}
 	h.news = false
-	h.forget(h.isOver)
+	h.forget(h.isSpent)
 	rows := make([]holder, 0, len(h.heard))
 	for _, row := range h.heard {
 		rows = append(rows, row)
