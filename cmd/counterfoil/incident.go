@@ -1,9 +1,14 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +34,7 @@ func (i *incident) status() string {
 }
 
 func (a *app) incidentCommand() *cobra.Command {
-	return a.group("incident", "Keys that somebody else signs with, and what was done", a.incidentListCommand(), a.incidentShowCommand(), a.incidentCloseCommand())
+	return a.group("incident", "Keys that somebody else signs with, and what was done", a.incidentListCommand(), a.incidentShowCommand(), a.incidentTokensCommand(), a.incidentCloseCommand())
 }
 
 func (a *app) incidentListCommand() *cobra.Command {
@@ -65,18 +70,14 @@ func (a *app) incidentShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show KID", Short: "Show one incident and its first forged tokens", Args: takes("KID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect(&admin)
+			i, err := a.fetchIncident(cmd.Context(), &admin, args[0])
 			if err != nil {
-				return err
-			}
-			var i incident
-			if err := c.call(cmd.Context(), http.MethodGet, "/admin/incidents/"+url.PathEscape(args[0]), nil, &i); err != nil {
 				return err
 			}
 			if machine {
 				return a.printJSON(i)
 			}
-			return a.printIncident(&i)
+			return a.printIncident(i)
 		},
 	}
 	admin.register(cmd.Flags())
@@ -84,8 +85,77 @@ func (a *app) incidentShowCommand() *cobra.Command {
 	return cmd
 }
 
+// fetchIncident reads one incident with what is known of its tokens.
+func (a *app) fetchIncident(ctx context.Context, admin *adminFlags, kid string) (*incident, error) {
+	c, err := a.connect(admin)
+	if err != nil {
+		return nil, err
+	}
+	i := new(incident)
+	return i, c.call(ctx, http.MethodGet, "/admin/incidents/"+url.PathEscape(kid), nil, i)
+}
+
+func (a *app) incidentTokensCommand() *cobra.Command {
+	var (
+		admin   adminFlags
+		machine bool
+	)
+	cmd := &cobra.Command{
+		Use: "tokens KID", Short: "List what the forged tokens of a key said of themselves", Args: takes("KID"),
+		Long: `List what the forged tokens of a key said of themselves: whom the thief played, at
+which services, with which scopes and roles, from when to when, and which verifiers saw
+it first at what time. The thief chose all of it but the first column and the last one.
+What is not printable is escaped, and ... stands behind what was too long to keep.
+
+So many of a key are kept, the first ones, for 90 days. Further ones are counted.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			i, err := a.fetchIncident(cmd.Context(), &admin, args[0])
+			if err != nil {
+				return err
+			}
+			if i.Untraced > 0 {
+				a.say("of %d more tokens it is not known, or not any more", i.Untraced)
+			}
+			if machine {
+				return a.printJSON(append([]forgery.Trace{}, i.Traces...))
+			}
+			return printTraces(a.stdout, i.Traces)
+		},
+	}
+	admin.register(cmd.Flags())
+	cmd.Flags().BoolVar(&machine, "json", false, "print one JSON array")
+	return cmd
+}
+
+func printTraces(w io.Writer, traces []forgery.Trace) error {
+	rows := make([][]string, len(traces))
+	moment := func(t time.Time) string { return strings.TrimPrefix(stamp(t), "-") }
+	for n := range traces {
+		t := &traces[n]
+		cell := func(name string, said ...string) string {
+			if slices.Contains(t.NotKept, name) {
+				said = append(slices.Clip(said), "...")
+			}
+			return cmp.Or(printable(strings.TrimSpace(strings.Join(said, " "))), "-")
+		}
+		var seen []string
+		for _, s := range t.SeenBy {
+			seen = append(seen, s.Reporter)
+		}
+		rows[n] = []string{
+			stamp(t.At), cell("sub", t.Subject), cell("aud", t.Audience...), cell("scope", t.Scope), cell("roles", t.Roles...),
+			cell("client_id", t.ClientID), cell("iat", moment(t.IssuedAt)), cell("exp", moment(t.Expiry)), cell("", t.Level0),
+			cell("", seen...),
+		}
+	}
+	return printTable(w, "SEEN SUB AUD SCOPE ROLES CLIENT FROM TO LIMITS BY", rows)
+}
+
 func (a *app) printIncident(i *incident) error {
 	rows := [][]string{{"state", i.status()}, {"tokens", fmt.Sprintf("%d, %d of them revoked one by one", i.Tokens, i.Entries)}}
+	if len(i.Traces) > 0 {
+		rows = append(rows, []string{"whom they played", "counterfoil incident tokens " + printable(i.KeyID)})
+	}
 	add := func(name, value string) {
 		if value != "" && value != stamp(time.Time{}) {
 			rows = append(rows, []string{name, printable(value)})

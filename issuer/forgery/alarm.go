@@ -100,7 +100,7 @@ func (d *Desk) alarmOf(s *step, id string, kind Kind) *Alarm {
 		Successor: s.incident.Successor, Answer: d.cfg.Answer, Drill: s.drill(),
 	}
 	if s.finding != nil {
-		a.TokenID, a.Level0, a.Reporter = s.finding.tokenID, s.finding.level0, s.finding.reporter
+		a.TokenID, a.Level0, a.Reporter = escaped(s.finding.tokenID), s.finding.level0, s.finding.reporter
 	}
 	return a
 }
@@ -133,7 +133,7 @@ func (d *Desk) writeAlarms(tx *store.Tx, s *step) error {
 
 func (d *Desk) writeTrail(tx *store.Tx, s *step, a *Alarm, detail string) error {
 	if a.TokenID != "" {
-		detail += " jti=" + strconv.Quote(a.TokenID)
+		detail += ` jti="` + a.TokenID + `"`
 	}
 	if s.finding != nil {
 		detail += " reporter=" + s.finding.reporter + " level0=" + strconv.Quote(a.Level0)
@@ -153,7 +153,7 @@ func (d *Desk) say(s *step) {
 		attrs := []slog.Attr{slog.String("alarm", string(r.kind)), slog.String("kid", s.incident.KeyID)}
 		say := d.adviceOn(r.kind, s)
 		if s.finding != nil {
-			attrs = append(attrs, slog.String("jti", s.finding.tokenID))
+			attrs = append(attrs, slog.String("jti", escaped(s.finding.tokenID)))
 		}
 		if s.drill() {
 			attrs = append(attrs, slog.Bool("drill", true))

@@ -9,20 +9,31 @@ import (
 )
 
 // A crowd counts the forged tokens of a key beyond those that the store keeps one by
-// one. It has one number for each such key.
+// one, and has what they say, and who has shown which, until that is in the store.
 type crowd struct {
 	mu      sync.Mutex
 	looked  map[string]time.Time // by kid: when the store had enough
 	pending map[string]uint64    // by kid: not yet added to the incident
+	heard   map[sighting]store.Trace
+}
+
+// A sighting is that a reporter has shown a token.
+type sighting struct {
+	token    mark
+	reporter string
+}
+
+// maxHeard is how many sightings wait for the store. Further ones are left out.
+const maxHeard = store.MaxTraces
+
+func newCrowd() crowd {
+	return crowd{looked: make(map[string]time.Time), pending: make(map[string]uint64), heard: make(map[sighting]store.Trace)}
 }
 
 // full notes that the store takes no more tokens of a key.
 func (c *crowd) full(kid string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.looked == nil {
-		c.looked, c.pending = make(map[string]time.Time), make(map[string]uint64)
-	}
 	c.looked[kid] = now
 }
 
@@ -42,37 +53,53 @@ func (c *crowd) clear() {
 }
 
 // add counts one more token of a key.
-func (c *crowd) add(kid string) {
+func (c *crowd) add(f *finding) {
+	c.hear(f)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pending[kid]++
+	c.pending[f.keyID]++
 }
 
-// take empties the numbers.
-func (c *crowd) take() map[string]uint64 {
+// hear notes who has shown a token.
+func (c *crowd) hear(f *finding) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.pending) == 0 {
-		return nil
+	s := sighting{f.mark(), f.reporter}
+	if _, known := c.heard[s]; known || len(c.heard) >= maxHeard {
+		return
 	}
-	taken := c.pending
-	c.pending = make(map[string]uint64)
-	return taken
+	c.heard[s] = f.trace()
 }
 
-// giveBack adds numbers again that could not be written.
-func (c *crowd) giveBack(numbers map[string]uint64) {
+// take empties the crowd.
+func (c *crowd) take() (numbers map[string]uint64, heard map[sighting]store.Trace) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for kid, n := range numbers {
-		c.pending[kid] += n
+	numbers, heard = c.pending, c.heard
+	c.pending, c.heard = make(map[string]uint64), make(map[sighting]store.Trace)
+	return numbers, heard
+}
+
+// giveBack adds numbers again that could not be written, and what there is room for of
+// the rest.
+func (c *crowd) giveBack(numbers map[string]uint64, heard map[sighting]store.Trace) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for kid, n := range c.pending {
+		numbers[kid] += n
 	}
+	for s, trace := range c.heard {
+		if len(heard) < maxHeard {
+			heard[s] = trace
+		}
+	}
+	c.pending, c.heard = numbers, heard
 }
 
 // settleCrowd adds what was counted in memory to the incidents.
 func (d *Desk) settleCrowd(ctx context.Context) error {
-	numbers := d.crowd.take()
-	if numbers == nil {
+	numbers, heard := d.crowd.take()
+	if len(numbers)+len(heard) == 0 {
 		return nil
 	}
 	err := d.cfg.Store.Update(ctx, func(tx *store.Tx) error {
@@ -82,10 +109,15 @@ func (d *Desk) settleCrowd(ctx context.Context) error {
 				err = tx.CountForgeries(kid, n, now)
 			}
 		}
+		for _, trace := range heard {
+			if err == nil {
+				err = keepTrace(tx, trace, now)
+			}
+		}
 		return err
 	})
 	if err != nil {
-		d.crowd.giveBack(numbers)
+		d.crowd.giveBack(numbers, heard)
 	}
 	return err
 }

@@ -104,6 +104,7 @@ type Desk struct {
 	proved    proved
 	probes    probes
 	sight     sight
+	forgotten time.Time // when old traces were last looked for; forget's own
 
 	stepDue, alarmDue chan struct{} // capacity 1: look for a step to take, for an alarm to send
 }
@@ -119,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (*Desk, error) {
 		return nil, err
 	}
 	d := &Desk{
-		cfg: cfg, node: rand.Text(), reporters: newReporters(cfg.Now), proved: newProved(),
+		cfg: cfg, node: rand.Text(), reporters: newReporters(cfg.Now), crowd: newCrowd(), proved: newProved(),
 		stepDue: make(chan struct{}, 1), alarmDue: make(chan struct{}, 1),
 	}
 	if cfg.Answer == Off {
@@ -144,15 +145,19 @@ func (d *Desk) Answer() Answer { return d.cfg.Answer }
 // rhythm is how often a node probes, and looks for steps that other nodes left.
 const rhythm = time.Second
 
+const forgetting = "the removal of old traces"
+
 // Run probes, answers and alarms until ctx ends.
 func (d *Desk) Run(ctx context.Context) {
 	if d.cfg.Answer == Off {
+		d.every(ctx, nil, forgetting, d.forget)
 		return
 	}
 	var all sync.WaitGroup
 	all.Go(func() { d.every(ctx, nil, "the notary's probe", d.probeOnce) })
 	all.Go(func() { d.every(ctx, nil, "the look for tokens that do not come", d.lookForUnshown) })
 	all.Go(func() { d.every(ctx, nil, "the count of forged tokens", d.settleCrowd) })
+	all.Go(func() { d.every(ctx, nil, forgetting, d.forget) })
 	if d.cfg.Answer == Automatic {
 		all.Go(func() { d.every(ctx, d.stepDue, "the answer to a forgery", d.advance) })
 	}

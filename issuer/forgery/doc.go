@@ -17,5 +17,6 @@
 // disagree, honest tokens look forged, and that is the alarm.
 //
 // What a forged token says of itself is the thief's choice. So nothing that it names
-// is revoked but its own jti and its key, and its other claims are not written down.
+// is revoked but its own jti and its key. A [Trace] keeps the rest for a person, out of
+// logs and alarms, and not for ever.
 package forgery

@@ -41,6 +41,7 @@ type finding struct {
 	hash     [sha256.Size]byte
 	level0   string
 	reporter string
+	payload  []byte
 	// rehearsed says that the issuer made the token itself, in a drill.
 	rehearsed bool
 }
@@ -126,7 +127,8 @@ func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, ju
 		return v, true, nil
 	}
 	f := &finding{keyID: key.KeyID(), reporter: reporter, hash: sha256.Sum256([]byte(u.SigningInput()))}
-	f.tokenID = tokenID(u.UnverifiedPayload())
+	f.payload = u.UnverifiedPayload()
+	f.tokenID = tokenID(f.payload)
 	now, err := d.storeTime(ctx)
 	if err != nil {
 		return "", false, err

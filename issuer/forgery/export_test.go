@@ -50,6 +50,9 @@ func Kinds() (list []Kind) {
 // CountRound writes down what was counted in memory.
 func (d *Desk) CountRound(ctx context.Context) error { return d.settleCrowd(ctx) }
 
+// ForgetRound removes what is too old to be known.
+func (d *Desk) ForgetRound(ctx context.Context) error { return d.forget(ctx) }
+
 // AlarmRound makes the attempts at the webhook that are due.
 func (d *Desk) AlarmRound(ctx context.Context) error { return d.deliver(ctx) }
 
@@ -66,6 +69,9 @@ const (
 	Patience  = patience
 	AfterLife = afterLife
 	KillEvery = killEvery
+	TraceLife = traceLife
+	MaxSaid   = maxSaid
+	MaxListed = maxListed
 )
 
 // Life is how long the notaries must have agreed.

@@ -20,6 +20,7 @@ const beginLimit = 5 * time.Second
 // token is in the store or counted.
 func (d *Desk) found(ctx context.Context, f *finding) (Verdict, error) {
 	if d.judged.has(f.mark()) {
+		d.crowd.hear(f)
 		return f.verdict, nil
 	}
 	counts := d.crowd.counts(f.keyID, d.cfg.Now()) && !d.doubts()
@@ -40,7 +41,7 @@ func (d *Desk) found(ctx context.Context, f *finding) (Verdict, error) {
 	case !d.judged.add(f.mark()): // another request was faster
 		return f.verdict, nil
 	case counts:
-		d.crowd.add(f.keyID)
+		d.crowd.add(f)
 	}
 	if f.verdict == Canary {
 		d.counts.canaries.Add(1)
@@ -63,6 +64,9 @@ func (d *Desk) begin(ctx context.Context, f *finding) error {
 		err := o.read()
 		if err == nil && !o.known {
 			err = o.write()
+		}
+		if err == nil {
+			err = keepTrace(tx, f.trace(), o.now)
 		}
 		return o.step, err
 	})

@@ -41,7 +41,10 @@ type Incident struct {
 	Automatic     bool   `json:"automatic,omitzero"` // the issuer killed the key, and nobody else
 	WebhookError  string `json:"webhook_error,omitzero"`
 
-	Forgeries []ForgedToken `json:"forgeries,omitempty"` // the first ones; only of a single incident
+	// Only of a single incident.
+	Forgeries []ForgedToken `json:"forgeries,omitempty"` // the first ones
+	Traces    []Trace       `json:"traces,omitempty"`    // what the first ones said of themselves, at most [store.MaxTraces]
+	Untraced  uint64        `json:"untraced,omitzero"`   // tokens of which that is not known, or not any more
 }
 
 // A ForgedToken is one that was among the first of its key.
@@ -56,14 +59,14 @@ func (d *Desk) incidentOf(in *store.Incident) Incident {
 	_, info, _ := d.cfg.Keyring.Verification(in.KeyID)
 	return Incident{
 		Canary: info.Use == keyring.UseCanary,
-		KeyID:  in.KeyID, State: in.State, Drill: in.Drill, TokenID: in.TokenID, Level0: in.Level0, Reporter: in.Reporter,
+		KeyID:  in.KeyID, State: in.State, Drill: in.Drill, TokenID: escaped(in.TokenID), Level0: in.Level0, Reporter: in.Reporter,
 		Tokens: in.Tokens, Entries: in.Entries, Found: in.Found, Seen: in.Seen, Alarmed: in.Alarmed,
 		Quarantined: in.Quarantined, Switched: in.Switched, Drained: in.Drained, Killed: in.Killed, Closed: in.Closed,
 		QuarantineSeq: in.QuarantineSeq, KillSeq: in.KillSeq, Successor: in.Successor, Held: in.Held, Automatic: in.Automatic,
 	}
 }
 
-// Incident returns the incident of a key with its first forged tokens, or
+// Incident returns the incident of a key with what is known of its forged tokens, or
 // [store.ErrNotFound].
 func (d *Desk) Incident(ctx context.Context, kid string) (out Incident, err error) {
 	err = d.cfg.Store.View(ctx, func(tx *store.Tx) error {
@@ -76,9 +79,14 @@ func (d *Desk) Incident(ctx context.Context, kid string) (out Incident, err erro
 			return err
 		}
 		list, err := tx.Forgeries(kid)
-		for _, f := range list {
-			out.Forgeries = append(out.Forgeries, ForgedToken{TokenID: f.TokenID, Hash: hex.EncodeToString(f.Hash[:]), Seq: f.Seq, At: f.At})
+		if err != nil {
+			return err
 		}
+		for _, f := range list {
+			out.Forgeries = append(out.Forgeries, ForgedToken{TokenID: escaped(f.TokenID), Hash: hex.EncodeToString(f.Hash[:]), Seq: f.Seq, At: f.At})
+		}
+		out.Traces, err = tracesOf(tx, kid)
+		out.Untraced = in.Tokens - min(in.Tokens, uint64(len(out.Traces)))
 		return err
 	})
 	return out, err

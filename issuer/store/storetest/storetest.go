@@ -74,6 +74,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Alarms", alarms},
 		{"AlarmsAreBounded", alarmsAreBounded},
 		{"Probes", probes},
+		{"Traces", traces},
+		{"TracesAreBounded", tracesAreBounded},
 		{"Audit", audit},
 		{"AuditTampered", auditTampered},
 		{"Ownership", ownership},
