@@ -47,7 +47,8 @@ type acknowledgement struct {
 	Keys     string `json:"keys"`
 	Done     bool   `json:"done,omitzero"`
 
-	Frames []string `json:"frames,omitempty"` // evidence
+	Seen   *seenState `json:"seen"`
+	Frames []string   `json:"frames,omitempty"` // evidence
 }
 
 // acknowledge tells the issuer what has been applied, after it has been, until
@@ -103,7 +104,7 @@ func (f *feed) post(ctx context.Context, ack acknowledgement) error {
 	defer cancel()
 	head := f.table.Head()
 	ack.Instance, ack.Epoch, ack.Seq, ack.C = f.cfg.Instance, head.Epoch, head.Seq, head.C.String()
-	ack.KFID, ack.Keys = f.lookup.Load().keys[0].ID(), f.keys.digest()
+	ack.KFID, ack.Keys, ack.Seen = f.lookup.Load().keys[0].ID(), f.keys.digest(), f.reports.state()
 	body, err := wire.Marshal(ack)
 	if err != nil {
 		return err

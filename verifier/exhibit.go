@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +40,7 @@ type exhibit struct {
 
 	tries uint8     // answers that the issuer cannot tell
 	due   time.Time // when it may be shown again
+	since time.Time // without an answer that the issuer signed; after one, due
 }
 
 // exhibits are those that wait, guarded by reporter.mu.
@@ -84,6 +84,7 @@ func (r *reporter) keep(e exhibit) {
 			return
 		}
 	}
+	e.since = time.Now()
 	x.list = append(x.list, &e)
 	r.peaks.exhibits = max(r.peaks.exhibits, len(x.list))
 	signal(r.wakeShow)
@@ -115,7 +116,8 @@ func (r *reporter) exhibit(now time.Time) (e *exhibit, wait time.Duration) {
 	return nil, wait
 }
 
-// showAll sends exhibits one after the other until ctx ends.
+// showAll sends exhibits one after the other until ctx ends. The first of several
+// failures in a row is logged.
 func (r *reporter) showAll(ctx context.Context) {
 	pause := minReportPause
 	timer := time.NewTimer(0)
@@ -131,10 +133,14 @@ func (r *reporter) showAll(ctx context.Context) {
 			}
 			continue
 		}
-		if err := r.send(ctx, e); err == nil {
+		err := r.send(ctx, e)
+		if err == nil {
 			pause = minReportPause
 			sleep(ctx, exhibitSpacing)
 			continue
+		}
+		if pause == minReportPause && ctx.Err() == nil {
+			r.log.Warn("a token that may be forged is not shown to the issuer", "iss", r.issuer, "kid", e.kid, "err", err)
 		}
 		sleep(ctx, pause/2+rand.N(pause/2))
 		pause = min(2*pause, maxReportPause)
@@ -158,9 +164,7 @@ func (r *reporter) send(ctx context.Context, e *exhibit) error {
 		r.counts.evidence.Add(1)
 	case errors.Is(err, errNotAudited):
 		r.suspend(offFor)
-	case isStatus(err, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType):
-		r.counts.evidenceDropped.Add(1)
-	default:
+	default: // a refusal too: anybody on the way may have written it
 		state = unreported
 	}
 	if err != nil {
@@ -181,6 +185,7 @@ func (r *reporter) puzzle(e *exhibit) proofState {
 	}
 	e.tries = min(e.tries, againTries+1)
 	e.due = time.Now().Add(againPause(e.tries))
+	e.since = e.due
 	return unreported
 }
 

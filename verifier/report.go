@@ -35,15 +35,16 @@ const (
 // tagged key, once, and learns whether the notary made its tag. Requests leave a
 // token and go on; goroutines of run do the rest.
 type reporter struct {
-	issuer string
-	log    *slog.Logger
-	at     endpoint
-	keys   func() *jwk.Set  // that sign the issuer's answers; nil while none are known
-	now    func() time.Time // the clock that tokens are held against
-	share  uint64           // a token is reported whose MAC lies below; 0 for all
-	macs   sync.Pool        // *naming
-	seen   *seenSet
-	counts reportCounts
+	issuer  string
+	log     *slog.Logger
+	at      endpoint
+	keys    func() *jwk.Set  // that sign the issuer's answers; nil while none are known
+	now     func() time.Time // the clock that tokens are held against
+	shareOf float64          // Config.SeenShare
+	share   uint64           // a token is reported whose MAC lies below; 0 for all
+	macs    sync.Pool        // *naming
+	seen    *seenSet
+	counts  reportCounts
 
 	off      atomic.Bool   // nothing is collected: the issuer has no auditor, or we are closed
 	wake     chan struct{} // run has something to decide
@@ -55,6 +56,7 @@ type reporter struct {
 	urgent   reportList         // somebody waits, or has waited, for them
 	ordinary reportList         // the others that are to be sent
 	later    reportList         // about which the auditor could not speak
+	unheard  unheardList        // of open, but for those in later
 	proving  int                // requests that wait
 	flights  int                // requests to the auditor under way
 	pace     pace
@@ -86,6 +88,9 @@ type report struct {
 	done       chan struct{} // closed when waiting is over; nil if nobody has waited
 	tries      uint8         // answers without a verdict
 	due        time.Time     // when it is sent again; of one in reporter.later
+
+	since        time.Time // without an answer that the issuer signed; zero while it waits in reporter.later
+	older, newer *report   // in reporter.unheard
 }
 
 func (r *report) size() int { return reportSize + len(r.text) }
@@ -122,6 +127,42 @@ func (l *reportList) remove(r *report) {
 	l.n--
 }
 
+// An unheardList holds the reports to which the issuer has not answered, in the order
+// of time.
+type unheardList struct{ oldest, newest *report }
+
+// push adds a report, unless it is there.
+func (l *unheardList) push(r *report, now time.Time) {
+	if !r.since.IsZero() {
+		return
+	}
+	r.since, r.older = now, l.newest
+	if l.newest == nil {
+		l.oldest = r
+	} else {
+		l.newest.newer = r
+	}
+	l.newest = r
+}
+
+// remove takes a report out, if it is there.
+func (l *unheardList) remove(r *report) {
+	if r.since.IsZero() {
+		return
+	}
+	if r.older == nil {
+		l.oldest = r.newer
+	} else {
+		r.older.newer = r.newer
+	}
+	if r.newer == nil {
+		l.newest = r.older
+	} else {
+		r.newer.older = r.older
+	}
+	r.since, r.older, r.newer = time.Time{}, nil, nil
+}
+
 // A naming makes the id of a token.
 type naming struct {
 	mac hash.Hash
@@ -142,7 +183,7 @@ func newReporter(cfg *Config, at endpoint, keys func() *jwk.Set) *reporter {
 
 // key sets the secret of this process, and the share of tokens that is reported.
 func (r *reporter) key(secret []byte, share float64) {
-	r.share = 0
+	r.shareOf, r.share = share, 0
 	if share < 1 {
 		r.share = max(uint64(math.Ldexp(share, 64)), 1)
 	}
@@ -253,12 +294,14 @@ func (r *reporter) add(new report, to *reportList) *report {
 
 // schedule puts a report on a list from which it is sent. Callers hold r.mu.
 func (r *reporter) schedule(rep *report, to *reportList) {
+	now := time.Now()
 	to.push(rep)
+	r.unheard.push(rep, now)
 	switch {
 	case to == &r.urgent && to.n == 1:
-		r.pace.urgentAt = time.Now().Add(gather)
+		r.pace.urgentAt = now.Add(gather)
 	case to == &r.ordinary && to.n == 1:
-		r.pace.ordinaryAt = time.Now().Add(reportEvery)
+		r.pace.ordinaryAt = now.Add(reportEvery)
 	case to == &r.ordinary && to.n == notary.MaxRecords:
 	default:
 		return
@@ -272,6 +315,7 @@ func (r *reporter) close(rep *report, state proofState) {
 		rep.list.remove(rep)
 	}
 	delete(r.open, rep.id)
+	r.unheard.remove(rep)
 	r.bytes -= rep.size()
 	rep.proof.set(state)
 	if rep.done != nil {

@@ -206,6 +206,9 @@ func TestThreat87JunkIsNotReported(t *testing.T) {
 func TestReportsSurviveAnOutage(t *testing.T) {
 	for name, door := range map[string]http.HandlerFunc{
 		"503":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"400":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) },
+		"413":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) },
+		"415":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnsupportedMediaType) },
 		"408":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestTimeout) },
 		"429":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
 		"401":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
@@ -290,26 +293,6 @@ func answerJSON(body string) http.HandlerFunc {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, body)
 	}
-}
-
-// What the issuer will never take does not stand in the way of the rest.
-func TestReportThatNobodyTakesIsDropped(t *testing.T) {
-	audited(t, func(t *testing.T, a *auditor) {
-		v := a.o.ready(t, nil)
-		a.set(func() { a.seen = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) } })
-		token := a.genuine(nil)
-		verify(t, v, token)
-		pass(time.Minute)
-		if s := v.Status().Seen; s.Waiting != 0 || s.Dropped != 1 {
-			t.Errorf("%+v", s)
-		}
-		a.set(func() { a.seen = nil })
-		verify(t, v, token) // counts as not seen
-		pass(time.Minute)
-		if s := v.Status().Seen; s.Proved != 1 {
-			t.Errorf("%+v", s)
-		}
-	})
 }
 
 // An issuer without an auditor is asked every ten minutes.

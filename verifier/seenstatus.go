@@ -1,10 +1,18 @@
 package verifier
 
+import "time"
+
 // SeenStatus is a moment in the life of the reports to the issuer's auditor.
 // Counters only grow. Of everything that is bounded there are the present amount,
 // the highest so far (Peak) and the bound (Cap).
 type SeenStatus struct {
-	Off bool // the issuer has no auditor, or did not when it was last asked
+	Off   bool    // the issuer has no auditor, or did not when it was last asked
+	Share float64 // of tokens that are reported: Config.SeenShare
+
+	// Unanswered is how long a report or a token for evidence has waited for an answer
+	// that the issuer signed, the longest of them. Where it grows, forged tokens go
+	// unnoticed here. The issuer is told by acknowledgements, and alarms.
+	Unanswered time.Duration
 
 	Tokens     int // remembered as reported
 	Bytes      int // memory of them
@@ -48,6 +56,7 @@ func (r *reporter) status() SeenStatus {
 	c := &r.counts
 	s := SeenStatus{
 		Off:    r.off.Load(),
+		Share:  r.shareOf,
 		Tokens: int(r.seen.held.Load()), Bytes: int(r.seen.bytes.Load()), BytesPeak: int(r.seen.peak.Load()), BytesCap: int(r.seen.limit),
 		Forgotten: r.seen.forgotten.Load(), WaitingCap: maxWaiting, WaitingBytesCap: maxWaitingBytes,
 		Reports: c.reports.Load(), Reported: c.reported.Load(), Proved: c.proved.Load(), Wrong: c.wrong.Load(),
@@ -61,5 +70,38 @@ func (r *reporter) status() SeenStatus {
 	s.Waiting, s.WaitingPeak, s.WaitingBytes, s.WaitingBytesPeak = len(r.open), r.peaks.waiting, r.bytes, r.peaks.bytes
 	s.Evidence, s.EvidencePeak = len(r.exhibits.list), r.peaks.exhibits
 	s.Proving, s.ProvingPeak = r.proving, r.peaks.proving
+	s.Unanswered = r.unanswered(time.Now())
 	return s
+}
+
+// unanswered is SeenStatus.Unanswered. Callers hold r.mu.
+func (r *reporter) unanswered(now time.Time) time.Duration {
+	oldest := now
+	if rep := r.unheard.oldest; rep != nil {
+		oldest = rep.since
+	}
+	for _, e := range r.exhibits.list {
+		if e.since.Before(oldest) {
+			oldest = e.since
+		}
+	}
+	return now.Sub(oldest)
+}
+
+// A seenState tells the issuer how reports fare, in acknowledgements.
+type seenState struct {
+	Records    int     `json:"records"`  // that wait for an answer
+	Evidence   int     `json:"evidence"` // tokens that do
+	Unanswered int64   `json:"unanswered_ms"`
+	Lost       uint64  `json:"lost"` // records and tokens that found no room
+	Share      float64 `json:"share"`
+	Off        bool    `json:"off,omitzero"`
+}
+
+func (r *reporter) state() *seenState {
+	s := r.status()
+	return &seenState{
+		Records: s.Waiting, Evidence: s.Evidence, Unanswered: s.Unanswered.Milliseconds(),
+		Lost: s.Dropped + s.EvidenceDropped, Share: s.Share, Off: s.Off,
+	}
 }

@@ -161,9 +161,9 @@ func (r *reporter) fly(ctx context.Context, batch []*report, urgent bool) error 
 		r.conclude(sent, verdicts)
 	case errors.Is(err, errNotAudited):
 		r.suspend(offFor)
-	case isStatus(err, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType), errors.Is(err, notary.ErrReport):
+	case errors.Is(err, notary.ErrReport):
 		r.giveUp(sent)
-	default:
+	default: // a refusal too: anybody on the way may have written it
 		r.putBack(sent)
 	}
 	r.landed(err)
@@ -175,19 +175,6 @@ func timeoutOf(urgent bool) time.Duration {
 		return proveTimeout
 	}
 	return requestTimeout
-}
-
-func isStatus(err error, any ...int) bool {
-	status, ok := errors.AsType[*fetch.StatusError](err)
-	if !ok {
-		return false
-	}
-	for _, s := range any {
-		if status.Status == s {
-			return true
-		}
-	}
-	return false
 }
 
 // take takes reports for one flight off their lists, urgent ones first.
@@ -393,6 +380,7 @@ func (r *reporter) condemn(rep *report) {
 // postpone sends a report again later: soon if somebody waits for it. Callers hold
 // r.mu.
 func (r *reporter) postpone(rep *report, now time.Time) {
+	r.unheard.remove(rep)
 	if rep.waiters > 0 {
 		r.pace.pressAt = now.Add(proveAgain)
 		r.schedule(rep, &r.urgent)
@@ -425,7 +413,7 @@ func (r *reporter) putBack(batch []*report) {
 	})
 }
 
-// giveUp drops a report that the issuer will never take.
+// giveUp drops what no report can be made of.
 func (r *reporter) giveUp(batch []*report) {
 	r.counts.dropped.Add(uint64(len(batch)))
 	r.eachChunk(batch, func(_ int, rep *report) { r.close(rep, unreported) })
