@@ -17,7 +17,9 @@ func Renumber(last string, changes uint64, hash string) (next string, number uin
 }
 
 // RenewKeys is what maintenance does each second.
-func (i *Issuer) RenewKeys(ctx context.Context) error { return i.renewKeys(ctx) }
+func (i *Issuer) RenewKeys(ctx context.Context) error {
+	return i.renewKeys(ctx, i.hub.latest.Load().head.Epoch)
+}
 
 // CheckNotary is what maintenance does once a minute.
 func (i *Issuer) CheckNotary(ctx context.Context) error { return i.checkNotary(ctx) }

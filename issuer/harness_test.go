@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/issuer/store/postgres"
 	"github.com/counterfoil/counterfoil/issuer/store/sqlite"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
@@ -58,7 +59,7 @@ type node struct {
 // shared is what two nodes of one issuer have in common.
 type shared struct {
 	url    string
-	path   string // of the SQLite file
+	path   string // of the SQLite file, or the URL of a PostgreSQL database
 	store  *store.Store
 	kek    *jwk.Key
 	secret notary.Secret
@@ -67,11 +68,17 @@ type shared struct {
 
 func newShared(t *testing.T, url string) *shared {
 	t.Helper()
+	return sharing(t, url, filepath.Join(t.TempDir(), "db"))
+}
+
+// sharing opens the database at path.
+func sharing(t *testing.T, url, path string) *shared {
+	t.Helper()
 	kek, err := jwk.Generate(jwk.Params{Algorithm: jwk.A256GCMKW})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shared{url: url, path: filepath.Join(t.TempDir(), "db"), kek: kek, clock: &clock{}, secret: notary.Secret{1, 2, 3}}
+	s := &shared{url: url, path: path, kek: kek, clock: &clock{}, secret: notary.Secret{1, 2, 3}}
 	s.open(t)
 	t.Cleanup(func() { s.store.Close() })
 	return s
@@ -80,7 +87,11 @@ func newShared(t *testing.T, url string) *shared {
 func (s *shared) open(t *testing.T) {
 	t.Helper()
 	var err error
-	s.store, err = sqlite.Open(t.Context(), s.path, sqlite.Config{Issuer: s.url, Now: s.clock.Now})
+	if strings.HasPrefix(s.path, "postgres:") {
+		s.store, err = postgres.Open(t.Context(), s.path, postgres.Config{Issuer: s.url})
+	} else {
+		s.store, err = sqlite.Open(t.Context(), s.path, sqlite.Config{Issuer: s.url, Now: s.clock.Now})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
@@ -82,6 +83,9 @@ type Issuer struct {
 	desk     *forgery.Desk
 	sessions *session.Server
 
+	recovering chan struct{}              // holds one token while shown frames are compared with the log
+	backup     atomic.Pointer[backupKeys] // as the store named them last
+
 	public http.Handler
 	admin  http.Handler
 
@@ -96,7 +100,7 @@ func New(ctx context.Context, cfg Config) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Issuer{cfg: cfg, log: cfg.Log, st: cfg.Store, keys: cfg.Keyring}
+	i := &Issuer{cfg: cfg, log: cfg.Log, st: cfg.Store, keys: cfg.Keyring, recovering: make(chan struct{}, 1)}
 	i.hub = newHub(cfg.Store, cfg.Keyring, cfg.Log, cfg.Now)
 	i.door = &doorkeeper{st: cfg.Store, local: u.Scheme == "http" && isLoopback(u.Hostname())}
 	i.tail = newTail(i.hub, i.door, cfg.TrustedProxies)
@@ -253,7 +257,7 @@ func (i *Issuer) maintain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-reload.C:
-			err = errors.Join(i.keys.Reload(ctx), i.keys.Scheduled(ctx, i.waitingFor), i.renewKeys(ctx))
+			err = errors.Join(i.keys.Reload(ctx), i.keys.Scheduled(ctx, i.waitingFor), i.renewKeys(ctx, i.hub.latest.Load().head.Epoch))
 		case <-tidy.C:
 			err = errors.Join(i.keys.Expire(ctx), i.trim(ctx), i.forgetSessions(ctx), i.fleet.tidy(ctx), i.checkNotary(ctx), i.checkWitnesses(ctx))
 		}

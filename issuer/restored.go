@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/audit"
@@ -56,8 +55,20 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 }
 
 // recover begins an epoch for what frames say that the database has lost, or in any
-// case if it always must. No epoch began where the answer is zero.
+// case if it always must, and makes again in it what was revoked there. Where the
+// present epoch lies above all that was lost, none begins and the answer names none.
 func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always bool) (restoredJSON, error) {
+	select {
+	case i.recovering <- struct{}{}:
+		defer func() { <-i.recovering }()
+	case <-ctx.Done():
+		return restoredJSON{}, ctx.Err()
+	}
+	if !always {
+		if known, err := i.knows(ctx, frames); err != nil || known {
+			return restoredJSON{}, err
+		}
+	}
 	var b *beginning
 	err := i.st.Update(ctx, func(tx *store.Tx) error {
 		b = &beginning{Issuer: i, tx: tx}
@@ -65,49 +76,76 @@ func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always
 			return err
 		}
 		lost, err := lostEntries(tx, frames)
-		if err != nil || lost.end.Epoch == 0 && !always {
+		switch {
+		case err != nil || lost.nothing() && !always:
 			return err
+		case lost.end.Epoch == 0 && !always:
+			return b.amend(ctx, lost)
 		}
 		return b.epoch(ctx, lost)
 	})
-	if err != nil || b.out.Epoch == 0 {
+	if err != nil || b.out == (restoredJSON{}) {
 		return restoredJSON{}, err
 	}
 	for _, told := range b.told {
 		told()
 	}
-	if err := i.keys.Reload(ctx); err != nil {
+	if err := i.keys.Reload(ctx); err != nil || b.out.Epoch == 0 {
 		return b.out, err
 	}
-	if err := i.renewKeys(ctx); err != nil {
+	if err := i.renewKeys(ctx, b.out.Epoch); err != nil {
 		i.log.Error("a key of before the restore signs for now", "err", err)
 	}
 	return b.out, nil
 }
 
-// keysOfBackup is where the store keeps the kids that the backup had which came back
-// last. They are names and no times, since a clock may go back.
-const keysOfBackup = "keys.of_backup"
+// knows reports whether the log has all that frames show. Most do, and that is found
+// out without a turn to write.
+func (i *Issuer) knows(ctx context.Context, frames []*revocation.Frame) (known bool, err error) {
+	err = i.st.View(ctx, func(tx *store.Tx) error {
+		lost, err := lostEntries(tx, frames)
+		if err == nil {
+			known = lost.nothing()
+		}
+		return err
+	})
+	return known, err
+}
+
+// backupKeys are the keys that the database had when an epoch began.
+type backupKeys struct {
+	epoch uint64
+	kids  []string
+}
+
+// ofBackup returns the keys that were there when an epoch began. The store is asked once.
+func (i *Issuer) ofBackup(ctx context.Context, epoch uint64) (*backupKeys, error) {
+	if have := i.backup.Load(); have != nil && have.epoch == epoch {
+		return have, nil
+	}
+	have := &backupKeys{epoch: epoch}
+	err := i.st.View(ctx, func(tx *store.Tx) (err error) {
+		have.kids, err = tx.KeysOfBackup()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.backup.Store(have)
+	return have, nil
+}
 
 // renewKeys lets another key sign in place of one that was there when the database
 // came back from a backup: it may have been given up since, and verifiers then refuse
 // what it signs. So may the standbys of then, and it is called each second until a key
 // signs that was made after: verifiers have fetched that one meanwhile.
-func (i *Issuer) renewKeys(ctx context.Context) error {
-	var kids string
-	err := i.st.View(ctx, func(tx *store.Tx) (err error) {
-		kids, err = tx.Meta(keysOfBackup)
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+func (i *Issuer) renewKeys(ctx context.Context, epoch uint64) error {
+	old, err := i.ofBackup(ctx, epoch)
+	if err != nil || len(old.kids) == 0 {
 		return err
 	}
-	old := strings.Fields(kids)
 	for _, key := range i.keys.Keys() {
-		if key.Use != keyring.UseAccess || key.State != keyring.Active || !slices.Contains(old, key.KeyID) {
+		if key.Use != keyring.UseAccess || key.State != keyring.Active || !slices.Contains(old.kids, key.KeyID) {
 			continue
 		}
 		done, err := i.keys.Rotate(ctx, keyring.RotateOptions{From: key.KeyID, Force: true, Actor: "issuer"})
@@ -138,54 +176,6 @@ func (i *Issuer) openFrames(signed []string) ([]*revocation.Frame, error) {
 	return frames, nil
 }
 
-// lostLog is what signed frames say of a history that the database does not know.
-type lostLog struct {
-	entries map[uint64]revocation.Entry // by seq
-	end     revocation.Position         // the highest position seen in it; zero: nothing is lost
-}
-
-// lostEntries compares frames with the log.
-func lostEntries(tx *store.Tx, frames []*revocation.Frame) (*lostLog, error) {
-	held, err := tx.Head()
-	if err != nil {
-		return nil, err
-	}
-	lost := &lostLog{entries: map[uint64]revocation.Entry{}}
-	for _, f := range frames {
-		foreign, err := diverged(tx, held, f)
-		if err != nil {
-			return nil, err
-		}
-		if !foreign {
-			continue
-		}
-		if lost.end.Before(f.End()) {
-			lost.end = f.End()
-		}
-		for k, e := range f.Entries {
-			lost.entries[f.First+uint64(k)] = e
-		}
-	}
-	return lost, nil
-}
-
-// diverged reports whether a frame ends at a place that our log does not pass
-// through: above its head, or with another value of the chain.
-func diverged(tx *store.Tx, held store.Head, f *revocation.Frame) (bool, error) {
-	switch end := f.End(); {
-	case end.Epoch != held.Epoch:
-		return end.Epoch > held.Epoch, nil
-	case end.Seq > held.Seq:
-		return true, nil
-	default:
-		c, err := tx.Link(end.Seq)
-		if errors.Is(err, store.ErrNotFound) {
-			return false, nil // trimmed, or before the epoch: nothing to compare with
-		}
-		return c != end.C, err
-	}
-}
-
 // A beginning is the transaction that begins an epoch.
 type beginning struct {
 	*Issuer
@@ -202,9 +192,6 @@ func (b *beginning) epoch(ctx context.Context, lost *lostLog) error {
 		return err
 	}
 	b.out = restoredJSON{Epoch: head.Epoch, Base: head.Base, Recovered: len(lost.entries)}
-	if err := b.nameKeys(); err != nil {
-		return err
-	}
 	if err := b.revokeAgain(ctx, lost.entries); err != nil {
 		return err
 	}
@@ -212,25 +199,20 @@ func (b *beginning) epoch(ctx context.Context, lost *lostLog) error {
 		" base="+strconv.FormatUint(head.Base, 10)+" recovered="+strconv.Itoa(b.out.Recovered))
 }
 
-// nameKeys writes down which keys the backup has that may sign: see renewKeys.
-func (b *beginning) nameKeys() error {
-	rows, err := b.tx.Keys()
-	if err != nil {
+// amend makes lost entries again in the epoch that there is. A database that is known to
+// have gone back begins one before the last verifier has shown what it knows.
+func (b *beginning) amend(ctx context.Context, lost *lostLog) error {
+	b.out = restoredJSON{Recovered: len(lost.entries)}
+	if err := b.revokeAgain(ctx, lost.entries); err != nil {
 		return err
 	}
-	var kids []string
-	for _, row := range rows {
-		if row.State == keyring.Active || row.State == keyring.Standby {
-			kids = append(kids, row.KID)
-		}
-	}
-	return b.tx.SetMeta(keysOfBackup, strings.Join(kids, " "))
+	return b.record(ctx, b.tx, audit.Restored, b.cfg.URL, "recovered="+strconv.Itoa(b.out.Recovered))
 }
 
 // revokeAgain makes lost entries again, with what follows from them. It counts those
 // that are about something that the database does not know: verifiers still need
 // them.
-func (b *beginning) revokeAgain(ctx context.Context, entries map[uint64]revocation.Entry) error {
+func (b *beginning) revokeAgain(ctx context.Context, entries map[mark]revocation.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -238,8 +220,8 @@ func (b *beginning) revokeAgain(ctx context.Context, entries map[uint64]revocati
 	if err != nil {
 		return err
 	}
-	for _, seq := range slices.Sorted(maps.Keys(entries)) {
-		e := entries[seq]
+	for _, at := range slices.SortedFunc(maps.Keys(entries), mark.compare) {
+		e := entries[at]
 		value, known := values[revocation.Target{Kind: e.Kind, Handle: e.Handle}]
 		if !known {
 			b.out.Unknown++
@@ -271,9 +253,10 @@ func (b *beginning) keyAgain(ctx context.Context, kid string, record store.LogRe
 }
 
 // shown takes frames that a verifier holds and that our log does not lead to: the
-// database was restored, or another server took over that knew less. An epoch is
-// begun for them without waiting for a person. Frames that the log does know
-// change nothing, and nobody but the feed key can make others.
+// database was restored, or another server took over that knew less. What they revoke is
+// made again, and an epoch begun where there is none for it yet, without waiting for a
+// person. Frames that the log does know change nothing, and nobody but the feed key can
+// make others.
 func (i *Issuer) shown(ctx context.Context, verifier string, signed []string) error {
 	frames, err := i.openFrames(signed)
 	if err != nil {
@@ -281,9 +264,13 @@ func (i *Issuer) shown(ctx context.Context, verifier string, signed []string) er
 	}
 	ctx = context.WithValue(ctx, actorKey{}, "client:"+verifier)
 	out, err := i.recover(ctx, frames, false)
-	if out.Epoch != 0 {
+	switch {
+	case out.Epoch != 0:
 		i.log.Error("a verifier showed a revocation log that the database does not know: a new epoch began",
 			"verifier", verifier, "epoch", out.Epoch, "recovered", out.Recovered)
+	case out.Recovered != 0:
+		i.log.Error("a verifier showed revocations that the database has lost: they are made again",
+			"verifier", verifier, "recovered", out.Recovered)
 	}
 	return err
 }

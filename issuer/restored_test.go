@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwt"
+	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
@@ -27,6 +28,78 @@ func (n *node) restart(t *testing.T, change func(path string)) *node {
 	change(n.path)
 	n.shared.open(t)
 	return startNode(t, httptest.NewUnstartedServer(nil), n.shared, issuer.Config{})
+}
+
+// A sight is what verifiers saw of a history that the database has lost.
+type sight struct {
+	frames []string            // as the feed sent them
+	end    revocation.Position // after the last of them
+}
+
+// lose makes a backup of the store, has more happen that verifiers see, and starts a
+// node on the backup.
+func (n *node) lose(t *testing.T, more func(n *node)) (*node, *sight) {
+	t.Helper()
+	var backup []byte
+	n = n.restart(t, func(path string) {
+		var err error
+		if backup, err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	})
+	seen := n.watch(t, more)
+	return n.restart(t, func(path string) { replace(t, path, backup) }), seen
+}
+
+// watch follows the feed for as long as something happens.
+func (n *node) watch(t *testing.T, more func(n *node)) *sight {
+	t.Helper()
+	l := n.follow(t, at(n.manifest(t).Position()))
+	defer l.close()
+	more(n)
+	seen, end := &sight{}, n.manifest(t).Position()
+	for seen.end.Before(end) {
+		f, _, err := l.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen.frames, seen.end = append(seen.frames, l.data), f.End()
+	}
+	return seen
+}
+
+// show is an acknowledgement with what a verifier saw.
+func (n *node) show(t *testing.T, seen *sight) {
+	t.Helper()
+	body := fmt.Sprintf(`{"instance":"one","epoch":%d,"seq":%d,"c":%q,"frames":[%s]}`,
+		seen.end.Epoch, seen.end.Seq, seen.end.C, quoted(seen.frames))
+	if a := send(t, request(t, "POST", n.url+"/revocation/ack", body)); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+}
+
+// hand gives what somebody kept to the issuer, as `counterfoil restored` does.
+func (n *node) hand(t *testing.T, seen *sight) (out restored) {
+	t.Helper()
+	n.do(t, 200, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%s]}`, quoted(seen.frames))).into(t, &out)
+	return out
+}
+
+type restored struct {
+	Epoch     uint64 `json:"epoch"`
+	Base      uint64 `json:"base"`
+	Recovered int    `json:"recovered"`
+	Unknown   int    `json:"unknown"`
+}
+
+// signing is the kid of the key that signs.
+func (n *node) signing(t *testing.T) string {
+	t.Helper()
+	signer, err := n.ring.Signer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer.Key().KeyID()
 }
 
 // replace puts a backup in the place of a SQLite file.
@@ -50,42 +123,16 @@ func TestThreat75LostRevocationsAreCollected(t *testing.T) {
 	_, a := n.signIn(t, alice, "")
 	_, b := n.signIn(t, bob, "")
 	_, c := n.signIn(t, carol, "")
-	var backup []byte
-	n = n.restart(t, func(path string) {
-		var err error
-		if backup, err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
-		}
+	var last uint64
+	var before revocation.Position
+	n, seen := n.lose(t, func(n *node) {
+		n.revoke(t, "session", a.SessionID)
+		last = n.revoke(t, "subject", "bob")
+		before = n.load(t).Head()
 	})
-	l := n.follow(t, at(n.manifest(t).Position()))
-	n.revoke(t, "session", a.SessionID)
-	last := n.revoke(t, "subject", "bob")
-	var frames []string
-	for {
-		f, _, err := l.next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		frames = append(frames, l.data)
-		if f.Last() == last {
-			break
-		}
-	}
-	table := n.load(t)
-	l.close()
-
-	n = n.restart(t, func(path string) {
-		replace(t, path, backup)
-	})
-	var out struct {
-		Epoch     uint64 `json:"epoch"`
-		Base      uint64 `json:"base"`
-		Recovered int    `json:"recovered"`
-		Unknown   int    `json:"unknown"`
-	}
-	n.do(t, 200, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%s]}`, quoted(frames))).into(t, &out)
-	if out.Base <= last || out.Epoch <= table.Head().Epoch || out.Recovered != 2 || out.Unknown != 0 {
-		t.Errorf("%+v after %v", out, table.Head())
+	out := n.hand(t, seen)
+	if out.Base <= last || out.Epoch <= before.Epoch || out.Recovered != 2 || out.Unknown != 0 {
+		t.Errorf("%+v after %v", out, before)
 	}
 	if n.refresh(t, a.RefreshToken) != 400 {
 		t.Error("a revoked session came back to life")
@@ -114,49 +161,106 @@ func TestThreat75VerifierShowsALostFrame(t *testing.T) {
 	n := newNode(t)
 	alice := n.addUser(t, "alice")
 	_, tokens := n.signIn(t, alice, "")
-	var backup []byte
-	var err error
-	n = n.restart(t, func(path string) {
-		if backup, err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
+	n, seen := n.lose(t, func(n *node) {
+		known := n.watch(t, func(n *node) { n.revoke(t, "subject", "alice") })
+		n.show(t, known)
+		if got := n.manifest(t).Position(); got != known.end {
+			t.Fatalf("a frame that the log knows moved it to %v", got)
 		}
 	})
-	l := n.follow(t, at(n.manifest(t).Position()))
-	n.revoke(t, "subject", "alice")
-	var shown *revocation.Frame
-	for shown == nil || len(shown.Entries) == 0 {
-		if shown, _, err = l.next(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	show := func(seq uint64) {
-		t.Helper()
-		body := fmt.Sprintf(`{"instance":"one","epoch":%d,"seq":%d,"c":%q,"frames":[%q]}`, shown.Epoch, seq, shown.C1, l.data)
-		if a := send(t, request(t, "POST", n.url+"/revocation/ack", body)); a.status != 204 {
-			t.Fatalf("%d %s", a.status, a.body)
-		}
-	}
-	show(shown.Last())
-	if got := n.manifest(t).Position(); got != shown.End() {
-		t.Fatalf("a frame that the log knows moved it to %v", got)
-	}
-	l.close()
-
-	n = n.restart(t, func(path string) { replace(t, path, backup) })
 	if got := n.refresh(t, tokens.RefreshToken); got == 400 {
 		t.Fatal("the backup knows of the revocation already")
 	}
-	show(shown.Last())
+	n.show(t, seen)
 	m := n.manifest(t)
-	if m.Epoch <= shown.Epoch || m.Base <= shown.Last() || m.Head != m.Base+1 {
-		t.Errorf("epoch %d base %d head %d after %v", m.Epoch, m.Base, m.Head, shown.End())
+	if m.Epoch <= seen.end.Epoch || m.Base <= seen.end.Seq || m.Head != m.Base+1 {
+		t.Errorf("epoch %d base %d head %d after %v", m.Epoch, m.Base, m.Head, seen.end)
 	}
-	show(shown.Last()) // a second verifier: the epoch has begun
+	n.show(t, seen) // a second verifier: the epoch has begun
 	if again := n.manifest(t); again.Epoch != m.Epoch || again.Head != m.Head {
 		t.Errorf("every verifier begins an epoch: %d, %d", m.Epoch, again.Epoch)
 	}
 	if status, _ := n.signIn(t, alice, ""); status != 200 {
 		t.Errorf("signing in again: %d", status)
+	}
+}
+
+// The issuer has gone on with a backup and given the lost numbers to other entries: a
+// frame that ends at one of them is told apart by its chain.
+func TestThreat75LostNumberIsUsedAgain(t *testing.T) {
+	n := newNode(t)
+	_, tokens := n.signIn(t, n.addUser(t, "alice"), "")
+	n.addUser(t, "bob")
+	n, seen := n.lose(t, func(n *node) { n.revoke(t, "session", tokens.SessionID) })
+	if again := n.revoke(t, "subject", "bob"); again != seen.end.Seq {
+		t.Fatalf("%d is used again, and %d was lost", again, seen.end.Seq)
+	}
+	n.show(t, seen)
+	if m := n.manifest(t); m.Epoch <= seen.end.Epoch {
+		t.Errorf("epoch %d", m.Epoch)
+	}
+	if got := n.refresh(t, tokens.RefreshToken); got != 400 {
+		t.Errorf("a revoked session came back to life: %d", got)
+	}
+}
+
+// The epoch has begun when the verifiers come, with nothing or with what one of them
+// knows: those whose turn it is later are believed as well, once, and begin no other.
+func TestThreat75VerifiersComeAfterTheEpoch(t *testing.T) {
+	n := newNode(t)
+	_, a := n.signIn(t, n.addUser(t, "alice"), "")
+	_, b := n.signIn(t, n.addUser(t, "bob"), "")
+	var killed string
+	var one, other, last *sight
+	n, _ = n.lose(t, func(n *node) {
+		one = n.watch(t, func(n *node) {
+			n.revoke(t, "session", a.SessionID)
+			killed = n.signing(t)
+			n.do(t, 200, "POST", "/admin/revoke", fmt.Sprintf(`{"kind":"key","value":%q,"absolute":true}`, killed))
+		})
+		other = n.watch(t, func(n *node) { n.revoke(t, "session", b.SessionID) })
+		last = n.watch(t, func(n *node) {
+			n.revoke(t, "subject", "alice")
+			n.do(t, 200, "POST", "/admin/revoke", fmt.Sprintf(`{"kind":"key","value":%q,"absolute":true}`, n.signing(t)))
+		})
+	})
+	n.clock.advance(time.Minute) // restores do not take less than a second
+	n.hand(t, &sight{})
+	began := n.manifest(t).Position()
+	for _, seen := range []*sight{one, other, one} {
+		n.show(t, seen)
+	}
+	if got := n.manifest(t).Position(); got.Epoch != began.Epoch || got.Seq != began.Seq+3 {
+		t.Errorf("the log is at %v, and was at %v before three entries were shown", got, began)
+	}
+	for name, tokens := range map[string]oauth.TokenResponse{"alice": a, "bob": b} {
+		if got := n.refresh(t, tokens.RefreshToken); got != 400 {
+			t.Errorf("the revoked session of %s: %d", name, got)
+		}
+	}
+	if _, err := n.ring.Public().Find(killed, string(jwk.ES256)); err == nil {
+		t.Error("the killed key is published again")
+	}
+	fresh := n.load(t)
+	n.follow(t, at(fresh.Head())).apply(fresh, n.manifest(t).Head)
+	if !n.revokedIn(fresh, revocation.Session, b.SessionID, other.end.Seq) {
+		t.Error("a new verifier does not learn of it")
+	}
+
+	// What the log would have dropped by now is not made again; kills never are dropped.
+	began = n.manifest(t).Position()
+	err := n.store.Update(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.TrimLog(n.clock.Now().Add(time.Hour))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seen := range []*sight{one, other, last} {
+		n.show(t, seen)
+	}
+	if got := n.manifest(t).Position(); got.Epoch != began.Epoch || got.Seq != began.Seq+1 {
+		t.Errorf("the log is at %v, and was at %v before one kill was shown", got, began)
 	}
 }
 
@@ -188,35 +292,13 @@ func TestRestoredRefusesForeignFrames(t *testing.T) {
 func TestThreat75LostKillIsMadeAgain(t *testing.T) {
 	n := newRemote(t)
 	alice := n.addUser(t, "alice")
-	signer, err := n.ring.Signer("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stolen := signer.Key().KeyID()
-	var backup []byte
-	n = n.restart(t, func(path string) {
-		if backup, err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
-		}
+	stolen := n.signing(t)
+	n, seen := n.lose(t, func(n *node) {
+		n.do(t, 200, "POST", "/admin/revoke", fmt.Sprintf(`{"kind":"key","value":%q,"absolute":true}`, stolen))
 	})
-	l := n.follow(t, at(n.manifest(t).Position()))
-	n.do(t, 200, "POST", "/admin/revoke", fmt.Sprintf(`{"kind":"key","value":%q,"absolute":true}`, stolen))
-	for {
-		f, _, err := l.next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(f.Entries) > 0 {
-			break
-		}
-	}
-	killed := l.data
-	l.close()
-
-	n = n.restart(t, func(path string) { replace(t, path, backup) })
-	n.do(t, 200, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%q]}`, killed))
-	if signer, err = n.ring.Signer(""); err != nil || signer.Key().KeyID() == stolen {
-		t.Errorf("the killed key signs again (%v)", err)
+	n.hand(t, seen)
+	if n.signing(t) == stolen {
+		t.Error("the killed key signs again")
 	}
 	if _, err := n.ring.Public().Find(stolen, string(jwk.ES256)); err == nil {
 		t.Error("the killed key is published again")
@@ -247,37 +329,15 @@ func (n *node) until(t *testing.T, kid string, states ...store.IncidentState) (i
 func TestThreat82LostQuarantineIsAnsweredAgain(t *testing.T) {
 	n := newNode(t)
 	_, tokens := n.signIn(t, n.addUser(t, "alice"), "")
-	signer, err := n.ring.Signer("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stolen := signer.Key().KeyID()
-	var backup []byte
-	n = n.restart(t, func(path string) {
-		if backup, err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
+	stolen := n.signing(t)
+	n, seen := n.lose(t, func(n *node) {
+		if v := n.verdict(t, n.forge(t, tokens.AccessToken)); v != "forged" {
+			t.Fatal(v)
 		}
+		n.until(t, stolen, store.IncidentQuarantined, store.IncidentSwitched)
 	})
-	l := n.follow(t, at(n.manifest(t).Position()))
-	if v := n.verdict(t, n.forge(t, tokens.AccessToken)); v != "forged" {
-		t.Fatal(v)
-	}
-	var frames []string
-	for quarantined := false; !quarantined; {
-		f, _, err := l.next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		frames = append(frames, l.data)
-		for _, e := range f.Entries {
-			quarantined = quarantined || e.Flags&revocation.Quarantine != 0
-		}
-	}
-	l.close()
-
-	n = n.restart(t, func(path string) { replace(t, path, backup) })
 	n.do(t, 404, "GET", "/admin/incidents/"+stolen, "")
-	n.do(t, 200, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%s]}`, quoted(frames)))
+	n.hand(t, seen)
 	in := n.until(t, stolen, store.IncidentSwitched)
 	if in.QuarantineSeq == 0 || in.Successor == "" || in.Successor == stolen || in.Reporter != "issuer/log" {
 		t.Errorf("%+v", in)
@@ -303,7 +363,7 @@ func TestThreat75NoKeyOfTheBackupSigns(t *testing.T) {
 		old[key.KeyID] = true
 	}
 	n = n.restart(t, func(string) {})
-	n.do(t, 200, "POST", "/admin/restored", `{"frames":[]}`)
+	n.hand(t, &sight{})
 	eventually(t, "a key that is not in the backup signs", func() bool {
 		signer, err := n.ring.Signer("")
 		return err == nil && !old[signer.Key().KeyID()]
@@ -323,7 +383,7 @@ func TestThreat75NoKeyOfTheBackupSigns(t *testing.T) {
 func TestClockGoesBackAfterARestore(t *testing.T) {
 	n := newNode(t)
 	before := len(n.ring.Keys())
-	n.do(t, 200, "POST", "/admin/restored", `{"frames":[]}`)
+	n.hand(t, &sight{})
 	n.clock.advance(-time.Hour)
 	for range 10 {
 		if err := n.RenewKeys(t.Context()); err != nil {

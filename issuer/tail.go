@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -133,6 +134,10 @@ func (t *tail) serve(w http.ResponseWriter, r *http.Request) error {
 
 // mark is the position that a subscriber names.
 type mark struct{ epoch, seq uint64 }
+
+func (m mark) compare(o mark) int {
+	return cmp.Or(cmp.Compare(m.epoch, o.epoch), cmp.Compare(m.seq, o.seq))
+}
 
 // tailParams reads ?after=E.N, which Last-Event-ID beats, and ?wait=SECONDS, which
 // is negative for a stream.

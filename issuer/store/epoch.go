@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/revocation"
@@ -15,6 +16,7 @@ const (
 	metaIssuer   = "issuer"
 	metaIdentity = "identity"
 	metaRestored = "restored"
+	metaKeys     = "keys.of_backup"
 )
 
 // NewEpoch starts a new epoch of the revocation log, numbered above everything
@@ -50,7 +52,34 @@ func (tx *Tx) NewEpochAbove(epoch, seq uint64) (Head, error) {
 	}
 	*h = next
 	tx.t.appended = true
+	if err := tx.nameKeys(); err != nil {
+		return Head{}, err
+	}
 	return next, tx.SetMeta(metaRestored, strconv.FormatInt(toMillis(tx.t.headAt), 10))
+}
+
+// nameKeys keeps the kids of the keys that may sign. They are names and no times, since
+// a clock may go back.
+func (tx *Tx) nameKeys() error {
+	rows, err := tx.Keys()
+	if err != nil {
+		return err
+	}
+	var kids []string
+	for _, row := range rows {
+		signs := row.State == KeyActive || row.State == KeyStandby
+		if signs && tx.admit([]any{row.KID}) == nil { // another one is nobody's who made a key
+			kids = append(kids, row.KID)
+		}
+	}
+	return tx.SetMeta(metaKeys, strings.Join(kids, " "))
+}
+
+// KeysOfBackup returns the kids of the keys that could sign when the last new epoch
+// began: what became of them in what the database has lost, nobody knows.
+func (tx *Tx) KeysOfBackup() ([]string, error) {
+	kids, err := tx.Meta(metaKeys)
+	return strings.Fields(kids), ignore(ErrNotFound, err)
 }
 
 // Restored returns when the last new epoch began: the database may have lost what

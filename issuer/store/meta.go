@@ -1,7 +1,7 @@
 package store
 
 // Meta returns a value that SetMeta kept, or [ErrNotFound]. The names "issuer",
-// "identity" and "restored" are the store's own.
+// "identity", "restored" and "keys.of_backup" are the store's own.
 func (tx *Tx) Meta(name string) (string, error) {
 	var v string
 	err := tx.row("SELECT value FROM meta WHERE name = $1", []any{name}, text{&v})
