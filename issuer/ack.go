@@ -25,6 +25,31 @@ type acknowledgement struct {
 	KFID     string `json:"kfid"`
 	Keys     string `json:"keys"`          // hash of the key set that it holds
 	Done     bool   `json:"done,omitzero"` // it signs off
+
+	Seen *reportState `json:"seen,omitempty"` // nil of verifiers that do not tell
+}
+
+// A reportState is how a verifier says that its reports of seen tokens fare. It is
+// believed of this verifier and means nothing for others.
+type reportState struct {
+	Records    int     `json:"records"`       // that wait for an answer
+	Evidence   int     `json:"evidence"`      // tokens that do
+	Unanswered int64   `json:"unanswered_ms"` // how long the first of them has
+	Lost       uint64  `json:"lost"`          // that found no room
+	Share      float64 `json:"share"`         // of tokens that are reported; 1 for all
+	Off        bool    `json:"off,omitzero"`  // we have told it that we do not look
+}
+
+// unansweredFor is how long a report may be without an answer: some attempts.
+const unansweredFor = 10 * time.Second
+
+func (s *reportState) valid() bool {
+	return s.Records >= 0 && s.Evidence >= 0 && s.Unanswered >= 0 && s.Share >= 0 && s.Share <= 1
+}
+
+// isUnanswered reports whether a verifier says that its reports do not get through.
+func (a *acknowledgement) isUnanswered() bool {
+	return a.Seen != nil && a.Seen.Unanswered >= unansweredFor.Milliseconds()
 }
 
 // An ackRequest is the body of POST /revocation/ack.
@@ -39,7 +64,7 @@ func (a *acknowledgement) valid() bool {
 			return false
 		}
 	}
-	return a.Instance != ""
+	return a.Instance != "" && (a.Seen == nil || a.Seen.valid())
 }
 
 // reached reports whether the verifier holds everything up to seq of epoch.
@@ -59,7 +84,7 @@ func (i *Issuer) ack(w http.ResponseWriter, r *http.Request) error {
 	}
 	a := in.acknowledgement
 	if !a.valid() || len(in.Frames) > maxShown {
-		return badRequest("instance is missing, a text is too long, or there are too many frames")
+		return badRequest("instance is missing, a text is too long, a number is out of bounds, or there are too many frames")
 	}
 	if len(in.Frames) > 0 {
 		if err := i.shown(r.Context(), credential, in.Frames); err != nil {

@@ -171,6 +171,9 @@ func shifted(rows []holder, by time.Duration) []holder {
 	rows = slices.Clone(rows)
 	for i := range rows {
 		rows[i].Heard, rows[i].Since = rows[i].Heard.Add(by), rows[i].Since.Add(by)
+		if !rows[i].Unanswered.IsZero() {
+			rows[i].Unanswered = rows[i].Unanswered.Add(by)
+		}
 	}
 	return rows
 }

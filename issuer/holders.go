@@ -27,6 +27,8 @@ type holder struct {
 	Heard time.Time `json:"heard"`
 	Since time.Time `json:"since"`         // when it first said that it is where it is
 	Fork  bool      `json:"fork,omitzero"` // it stands where our log does not lead: two histories
+
+	Unanswered time.Time `json:"unanswered,omitzero"` // since when each acknowledgement says that reports are
 }
 
 func (h *holder) name() string { return h.Credential + "/" + h.Instance }
@@ -107,6 +109,12 @@ func (h *holders) put(row holder) (known holder, ok bool) {
 	row.Since = row.Heard
 	if ok && known.at(&row) {
 		row.Since = known.Since
+	}
+	if row.isUnanswered() {
+		row.Unanswered = row.Heard
+		if ok && !known.Unanswered.IsZero() && row.Heard.Sub(known.Heard) <= connectedFor {
+			row.Unanswered = known.Unanswered
+		}
 	}
 	h.heard[row.instance()] = row
 	h.news = true

@@ -18,8 +18,8 @@ func (i *Issuer) openDesk(ctx context.Context) (*forgery.Desk, error) {
 	c := &i.cfg
 	return forgery.Open(ctx, forgery.Config{
 		Issuer: c.URL, Store: c.Store, Keyring: c.Keyring, Notary: c.Tagger, Each: c.Notaries, TokenLife: c.TokenLife,
-		Waiting: i.waitingFor,
-		Answer:  c.Answer, Webhook: c.Webhook, Log: c.Log, Now: c.Now,
+		Waiting: i.waitingFor, Reporting: i.fleet.reporting,
+		Answer: c.Answer, Webhook: c.Webhook, Log: c.Log, Now: c.Now,
 	})
 }
 

@@ -32,6 +32,9 @@ type VerifierCounts struct {
 	Behind    int           // connected, and not at the head of the log yet
 	Forked    int           // stand where our log does not lead
 	Oldest    time.Duration // since the least recent of the connected ones was heard
+
+	Unanswered int // connected, and for long enough for an alarm without an answer to their reports
+	Partial    int // connected, and report a share of tokens or none: forgeries among the others go unnoticed
 }
 
 // Status returns the present state.
@@ -61,6 +64,12 @@ func (i *Issuer) countVerifiers(epoch, head uint64) (c VerifierCounts) {
 		}
 		c.Connected++
 		c.Oldest = max(c.Oldest, age)
+		if row.isCut() {
+			c.Unanswered++
+		}
+		if s := row.Seen; s != nil && (s.Off || s.Share < 1) {
+			c.Partial++
+		}
 		if !row.reached(epoch, head) {
 			c.Behind++
 		}

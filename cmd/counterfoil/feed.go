@@ -31,6 +31,19 @@ type holder struct {
 	KeyID      string    `json:"kfid"`
 	Keys       string    `json:"keys"`
 	Heard      time.Time `json:"heard"`
+
+	Seen       *seenState `json:"seen,omitempty"` // nil of verifiers that do not tell
+	Unanswered time.Time  `json:"unanswered,omitzero"`
+}
+
+// seenState is what a verifier says of its reports of seen tokens.
+type seenState struct {
+	Records    int     `json:"records"`
+	Evidence   int     `json:"evidence"`
+	Unanswered int64   `json:"unanswered_ms"`
+	Lost       uint64  `json:"lost"`
+	Share      float64 `json:"share"`
+	Off        bool    `json:"off,omitzero"`
 }
 
 func (a *app) feedCommand() *cobra.Command {
@@ -59,14 +72,29 @@ func (a *app) feedStatusCommand() *cobra.Command {
 			a.say("epoch %d, head %d, low-water mark %d, read %s; subscribers: %d", s.Epoch, s.Head, s.LowWater, stamp(s.AsOf), s.Subscribers)
 			rows := make([][]string, len(s.Verifiers))
 			for i, v := range s.Verifiers {
-				rows[i] = []string{printable(v.Credential), printable(v.Instance), strconv.FormatUint(v.Seq, 10), behind(&s, &v), distance(a.now(), v.Heard)}
+				rows[i] = []string{printable(v.Credential), printable(v.Instance), strconv.FormatUint(v.Seq, 10), behind(&s, &v), reports(&v), distance(a.now(), v.Heard)}
 			}
-			return printTable(a.stdout, "VERIFIER INSTANCE SEQ BEHIND HEARD", rows)
+			return printTable(a.stdout, "VERIFIER INSTANCE SEQ BEHIND REPORTS HEARD", rows)
 		},
 	}
 	admin.register(cmd.Flags())
 	cmd.Flags().BoolVar(&machine, "json", false, "print one JSON object")
 	return cmd
+}
+
+// reports says how the reports of a verifier fare.
+func reports(v *holder) string {
+	switch s := v.Seen; {
+	case s == nil:
+		return "-"
+	case s.Off:
+		return "off"
+	case !v.Unanswered.IsZero():
+		return "unanswered " + (time.Duration(s.Unanswered) * time.Millisecond).Truncate(time.Second).String()
+	case s.Share < 1:
+		return strconv.FormatFloat(100*s.Share, 'g', 3, 64) + "%"
+	}
+	return "all"
 }
 
 // behind counts the entries that a verifier has not confirmed.

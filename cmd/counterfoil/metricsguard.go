@@ -59,6 +59,8 @@ func seenFigures() []figure[verifier.Status] {
 	)
 	return []figure[status]{
 		gauge("counterfoil_verifier_seen_off", "1 when the issuer takes no reports of tokens.", func(s status) int { return one(s.Seen.Off) }),
+		gauge("counterfoil_verifier_seen_share", "Share of tokens that are reported.", func(s status) float64 { return s.Seen.Share }),
+		gauge("counterfoil_verifier_seen_unanswered_seconds", "How long a report of a token has waited for an answer. Where it grows, forged tokens go unnoticed.", func(s status) float64 { return seconds(s.Seen.Unanswered) }),
 		gauge(held, heldHelp, func(s status) int { return s.Seen.Bytes }).with("kind", "token_bytes"),
 		gauge(peak, peakHelp, func(s status) int { return s.Seen.BytesPeak }).with("kind", "token_bytes"),
 		gauge(most, mostHelp, func(s status) int { return s.Seen.BytesCap }).with("kind", "token_bytes"),

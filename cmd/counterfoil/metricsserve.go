@@ -39,6 +39,8 @@ func issuerFigures() []figure[issuer.Status] {
 		gauge(verifiers, verifiersHelp, func(s status) int { return s.Verifiers.Silent }).with("state", "silent"),
 		gauge("counterfoil_verifiers_behind", "Connected verifiers that have not applied the whole log.", func(s status) int { return s.Verifiers.Behind }),
 		gauge("counterfoil_verifiers_forked", "Verifiers that hold another history of the log.", func(s status) int { return s.Verifiers.Forked }),
+		gauge("counterfoil_verifiers_unanswered", "Connected verifiers whose reports of tokens get no answer: forged tokens go unnoticed there. counterfoil feed status names them.", func(s status) int { return s.Verifiers.Unanswered }),
+		gauge("counterfoil_verifiers_partial", "Connected verifiers that report a share of tokens, or none.", func(s status) int { return s.Verifiers.Partial }),
 		gauge("counterfoil_verifiers_oldest_ack_seconds", "Since the least recent connected verifier was heard.", func(s status) float64 { return seconds(s.Verifiers.Oldest) }),
 
 		gauge("counterfoil_log_epoch", "Epoch of the revocation log.", func(s status) uint64 { return s.Epoch }),
@@ -75,7 +77,7 @@ func forgeryFigures() []figure[issuer.Status] {
 		counter(steps, stepsHelp, func(s status) uint64 { return s.Forgeries.Killed }).with("step", "kill"),
 		counter(steps, stepsHelp, func(s status) uint64 { return s.Forgeries.Held }).with("step", "held"),
 		counter("counterfoil_misconfigurations_total", "Times that the secrets of the notaries began to disagree. Until they agree for a token life nothing is answered: After misconfigured, in operations.md.", func(s status) uint64 { return s.Forgeries.Misconfigured }),
-		counter("counterfoil_blind_total", "Times that forgeries went unnoticed: no notary checked tags on this node for a minute, or a verifier did not show a token that it was asked for. Any is an alarm.", func(s status) uint64 { return s.Forgeries.Blind }),
+		counter("counterfoil_blind_total", "Times that forgeries went unnoticed: no notary checked tags on this node for a minute, or a verifier did not show a token that it was asked for, or is connected and got no answer to its reports. Any is an alarm.", func(s status) uint64 { return s.Forgeries.Blind }),
 		counter(probes, probesHelp, func(s status) uint64 { return s.Forgeries.ProbesPassed }).with("result", "passed"),
 		counter(probes, probesHelp, func(s status) uint64 { return s.Forgeries.ProbesFailed }).with("result", "failed"),
 		counter(alarms, alarmsHelp, func(s status) uint64 { return s.Forgeries.Alarms }).with("result", "taken"),

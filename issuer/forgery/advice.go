@@ -62,6 +62,9 @@ const (
 	adviceByHand = "nothing is done by itself, as serve.forgery.answer is alarm: counterfoil incident show KID, then counterfoil keys kill KID --wait"
 	adviceDrill  = "nothing: this is a drill"
 	adviceUnseen = "a verifier was told that a token is not tagged, and has not shown it since: it may be forged, and passes there"
+	adviceCut    = "a verifier is connected, and nothing that it reports of tokens is answered: forged ones go unnoticed there"
+	adviceUncut  = "the reports of this verifier are answered again"
+	adviceWay    = "let POST /revocation/seen and /revocation/seen/evidence through from this verifier; its log says how they fail; counterfoil feed status"
 	adviceSender = "does POST /revocation/seen/evidence come through from this reporter? its log and its clock"
 )
 
@@ -73,6 +76,10 @@ func (d *Desk) adviceOn(k Kind, s *step) advice {
 		a.next = adviceDrill
 	case k == KindForged && d.cfg.Answer == AlarmOnly:
 		a.next = adviceByHand
+	case k == KindBlind && s.instance != "":
+		a = advice{adviceCut, adviceWay}
+	case k == KindSeeing && s.instance != "":
+		a.what = adviceUncut
 	case k == KindBlind && s.reporter != "":
 		a = advice{adviceUnseen, adviceSender}
 	case k == KindKilled && s.incident.State == store.IncidentKilled && s.incident.Automatic:

@@ -59,6 +59,7 @@ type step struct {
 	finding  *finding // nil: no token is behind it
 	at       time.Time
 	reporter string // whom the alarm is about, where no token is behind it
+	instance string // and which process of it, as that calls itself
 	actor    string // default issuerActor
 	alarms   []raised
 }
@@ -87,6 +88,7 @@ type Alarm struct {
 	TokenID   string    `json:"jti,omitzero"`
 	Level0    string    `json:"level0,omitzero"` // "passes", or why a verifier refuses the token without an auditor
 	Reporter  string    `json:"reporter,omitzero"`
+	Instance  string    `json:"instance,omitzero"`  // process of the reporter whose reports are not answered
 	Successor string    `json:"successor,omitzero"` // kid of the key that took over
 	Answer    Answer    `json:"answer"`
 	Drill     bool      `json:"drill,omitzero"` // a drill: none when somebody else used its key
@@ -95,7 +97,7 @@ type Alarm struct {
 func (d *Desk) alarmOf(s *step, id string, kind Kind) *Alarm {
 	say := d.adviceOn(kind, s)
 	a := &Alarm{
-		What: say.what, Next: say.next, Reporter: s.reporter,
+		What: say.what, Next: say.next, Reporter: s.reporter, Instance: s.instance,
 		ID: id, Kind: kind, At: s.at.UTC(), Issuer: d.cfg.Issuer, KeyID: s.incident.KeyID,
 		Successor: s.incident.Successor, Answer: d.cfg.Answer, Drill: s.drill(),
 	}
@@ -160,6 +162,9 @@ func (d *Desk) say(s *step) {
 		}
 		if s.reporter != "" {
 			attrs = append(attrs, slog.String("reporter", s.reporter))
+		}
+		if s.instance != "" {
+			attrs = append(attrs, slog.String("instance", s.instance))
 		}
 		if s.incident.Successor != "" {
 			attrs = append(attrs, slog.String("successor", s.incident.Successor))

@@ -2,6 +2,7 @@ package forgery
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -82,6 +83,7 @@ func (s *sight) missing(now time.Time) map[string]owed {
 // that a notary has just checked tags.
 func (d *Desk) look(ctx context.Context, checked bool) error {
 	now := d.cfg.Now()
+	d.cuts.checks(checked, now)
 	d.sight.mu.Lock()
 	if checked || d.sight.checked.IsZero() || d.sight.checked.After(now) {
 		d.sight.checked = now
@@ -135,6 +137,9 @@ func (d *Desk) cry(ctx context.Context, kind Kind, s *step) error {
 		detail := ""
 		if s.reporter != "" {
 			detail = "reporter=" + s.reporter
+		}
+		if s.instance != "" {
+			detail += " instance=" + strconv.Quote(s.instance)
 		}
 		s.alarm(kind, detail)
 		return s, nil

@@ -19,7 +19,7 @@ type Counts struct {
 	Killed        uint64
 	Held          uint64 // kills left to a person
 	Misconfigured uint64 // times that the secrets of the notaries began to disagree
-	Blind         uint64 // times that tags were no longer checked here, or that a token asked for did not come
+	Blind         uint64 // times that tags were no longer checked here, that a token asked for did not come, or that a verifier was cut off
 
 	ProbesPassed uint64
 	ProbesFailed uint64 // the notary did not answer, or found its own tag wrong

@@ -53,6 +53,8 @@ type Config struct {
 	// Waiting names the connected verifiers that do not hold a key yet. For a moment the
 	// answer waits for them before that key signs. Default: nobody.
 	Waiting keyring.Gate
+	// Reporting says how the reports of connected verifiers fare. Default: of nobody.
+	Reporting func() []Reporting
 
 	TokenLife time.Duration // of the access tokens that this issuer makes; default 15 min
 	Answer    Answer        // default Automatic
@@ -80,6 +82,9 @@ func (c *Config) complete() error {
 	if c.Waiting == nil {
 		c.Waiting = func(context.Context, string) ([]string, error) { return nil, nil }
 	}
+	if c.Reporting == nil {
+		c.Reporting = func() []Reporting { return nil }
+	}
 	if c.TokenLife == 0 {
 		c.TokenLife = defaultTokenLife
 	}
@@ -105,6 +110,8 @@ type Desk struct {
 	probes    probes
 	sight     sight
 	forgotten time.Time // when old traces were last looked for; forget's own
+
+	cuts cuts
 
 	stepDue, alarmDue chan struct{} // capacity 1: look for a step to take, for an alarm to send
 }
@@ -156,6 +163,7 @@ func (d *Desk) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { d.every(ctx, nil, "the notary's probe", d.probeOnce) })
 	all.Go(func() { d.every(ctx, nil, "the look for tokens that do not come", d.lookForUnshown) })
+	all.Go(func() { d.every(ctx, nil, "the look for verifiers whose reports are not answered", d.lookForCut) })
 	all.Go(func() { d.every(ctx, nil, "the count of forged tokens", d.settleCrowd) })
 	all.Go(func() { d.every(ctx, nil, forgetting, d.forget) })
 	if d.cfg.Answer == Automatic {

@@ -33,6 +33,9 @@ func (d *Desk) AnswerFor(ctx context.Context, kid string) error {
 // LookRound alarms about tokens that were asked for and did not come.
 func (d *Desk) LookRound(ctx context.Context) error { return d.lookForUnshown(ctx) }
 
+// CutRound alarms about connected verifiers whose reports are not answered.
+func (d *Desk) CutRound(ctx context.Context) error { return d.lookForCut(ctx) }
+
 // Advice returns what is said about an alarm on a key.
 func (d *Desk) Advice(k Kind, kid string) (what, next string) {
 	a := d.adviceOn(k, &step{incident: store.Incident{KeyID: kid}})

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// ProbeKeyID is the kid of what concerns the notary and no key: one that no key
-	// has.
+	// ProbeKeyID is the kid of what concerns a notary or a verifier and no key: one that
+	// no key has.
 	ProbeKeyID = "counterfoil/notary-probe"
 
 	keepEvery  = 30 * time.Second // a probe of each node is kept for all
