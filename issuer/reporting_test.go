@@ -36,6 +36,12 @@ func TestThreat82ConnectedAndCut(t *testing.T) {
 		t.Errorf("just after an outage: %+v", s)
 	}
 	n.reports(t, "fine", 1, fine)
+	n.reports(t, "cut", 8, func(int) string { return waits(12_000) })
+	n.clock.advance(10 * time.Minute)
+	n.reports(t, "cut", 3, func(int) string { return waits(600_000) })
+	if s := n.Status().Verifiers; s.Unanswered != 0 {
+		t.Errorf("cut off before and after an outage: %+v", s)
+	}
 	n.reports(t, "cut", 20, func(i int) string { return waits(1000 * i) })
 	if s := n.Status().Verifiers; s.Unanswered != 1 {
 		t.Errorf("%+v", s)
