@@ -126,7 +126,7 @@ func (c *adminClient) do(req *http.Request, out any) error {
 
 func (c *adminClient) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return errors.New("interrupted")
+		return errInterrupted
 	}
 	var opErr *net.OpError
 	if errors.As(err, &opErr) && opErr.Op == "dial" {

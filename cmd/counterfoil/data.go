@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,33 +50,32 @@ type secrets struct {
 // openSecrets reads the key-encryption key and the notary's secret, or makes both
 // at the first start. One without the other is a backup that was restored by half.
 // The caller closes what it returns.
-func (d dataFolder) openSecrets(c *ServeConfig, log *slog.Logger) (_ *secrets, err error) {
+func (d dataFolder) openSecrets(ctx context.Context, c *ServeConfig, log *slog.Logger) (_ *secrets, err error) {
 	s := &secrets{source: d.kek(c)}
 	notaryFile, apart := d.notaryFile(c)
 	if apart {
 		notaryFile = ""
 	}
-	if err := s.source.named(); err != nil {
-		return nil, err // before a file is made that a second start would take for half of a backup
-	}
-	if s.fresh, err = d.makeSecrets(s.source, notaryFile); err != nil {
+	if s.fresh, err = d.isFirstStart(s.source, notaryFile); err != nil {
 		return nil, err
 	}
-	if !apart {
-		if s.notary, err = readNotaryFile(notaryFile); err != nil {
-			return nil, err
-		}
-	}
 	existence := pkcs11.Existence(s.fresh || apart && !exists(d.database()))
-	if err := s.openKEKs(existence, kekSource(c.KEKNext), log); err != nil {
+	if err := s.openKEKs(ctx, existence, kekSource(c.KEKNext), log); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if apart {
+		return s, nil
+	}
+	if s.notary, err = openNotaryFile(notaryFile, s.fresh); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
 
-// makeSecrets makes the files of a first start. A key-encryption key that is in no
-// file has been made by somebody else; without a name the notary is elsewhere.
-func (d dataFolder) makeSecrets(kek kekSource, notaryFile string) (fresh bool, err error) {
+// isFirstStart reports whether what is in files has to be made. A key-encryption key
+// that is in no file has been made by somebody else; without a name the notary is
+// elsewhere.
+func (d dataFolder) isFirstStart(kek kekSource, notaryFile string) (fresh bool, err error) {
 	lacksKEK, lacksNotary := kek.absent(), notaryFile != "" && !exists(notaryFile)
 	hasOne := kek.isFile() && !lacksKEK || notaryFile != "" && !lacksNotary
 	switch {
@@ -88,15 +88,19 @@ func (d dataFolder) makeSecrets(kek kekSource, notaryFile string) (fresh bool, e
 	case exists(d.database()):
 		return false, lostSecrets(lacksKEK, lacksNotary, kek, notaryFile)
 	}
-	if lacksKEK {
-		if err := makeKEK(string(kek)); err != nil {
-			return false, err
+	return true, nil
+}
+
+// openNotaryFile reads the notary's secrets, or makes one at the first start: after
+// the key-encryption key, since this file beside a key that did not open, in a token
+// that was away, would be taken for half of a backup.
+func openNotaryFile(name string, fresh bool) ([]notary.Secret, error) {
+	if fresh {
+		if err := makeNotaryFile(name); err != nil {
+			return nil, err
 		}
 	}
-	if lacksNotary {
-		return true, makeNotaryFile(notaryFile)
-	}
-	return true, nil
+	return readNotaryFile(name)
 }
 
 // neverMade is what to do when a first start with a notary apart left a folder.
@@ -112,17 +116,25 @@ func lostSecrets(lacksKEK, lacksNotary bool, kek kekSource, notaryFile string) e
 	return hinted(fmt.Errorf("%s is missing, and the database is there: restore it from a backup", notaryFile), neverMade)
 }
 
-// openKEKs opens the key-encryption key in force and the next one.
-func (s *secrets) openKEKs(existence pkcs11.Existence, next kekSource, log *slog.Logger) (err error) {
-	if s.kek, err = s.openKEK(s.source, existence, log); err != nil || next == "" {
-		return err
+// openKEKs opens the next key-encryption key and the one in force, which it makes, once
+// nothing else can be wrong, where its file is not there.
+func (s *secrets) openKEKs(ctx context.Context, existence pkcs11.Existence, next kekSource, log *slog.Logger) (err error) {
+	if next != "" {
+		if s.next, err = s.openKEK(ctx, next, pkcs11.Find, log); err != nil {
+			return err
+		}
 	}
-	s.next, err = s.openKEK(next, pkcs11.Find, log)
+	if s.source.absent() {
+		if err := makeKEK(string(s.source)); err != nil {
+			return err
+		}
+	}
+	s.kek, err = s.openKEK(ctx, s.source, existence, log)
 	return err
 }
 
-func (s *secrets) openKEK(from kekSource, existence pkcs11.Existence, log *slog.Logger) (*jwk.Key, error) {
-	key, done, err := from.open(existence, log)
+func (s *secrets) openKEK(ctx context.Context, from kekSource, existence pkcs11.Existence, log *slog.Logger) (*jwk.Key, error) {
+	key, done, err := from.open(ctx, existence, log)
 	if err == nil {
 		s.open = append(s.open, done)
 	}

@@ -379,7 +379,7 @@ func (d *drill) until(ctx context.Context, done func() (bool, error)) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errors.New("interrupted")
+			return errInterrupted
 		case <-time.After(drillEvery):
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,14 +47,14 @@ func (k kekSource) named() error {
 func (k kekSource) absent() bool { return k.isFile() && !exists(string(k)) }
 
 // open reads the key. The caller calls done when nothing is opened by it any more.
-func (k kekSource) open(existence pkcs11.Existence, log *slog.Logger) (key *jwk.Key, done func() error, err error) {
+func (k kekSource) open(ctx context.Context, existence pkcs11.Existence, log *slog.Logger) (key *jwk.Key, done func() error, err error) {
 	done = func() error { return nil }
 	if name, ok := k.variable(); ok {
 		key, err = kekFromEnvironment(name)
 		return key, done, err
 	}
 	if isTokenURI(string(k)) {
-		return openTokenKEK(string(k), existence, log)
+		return openTokenKEK(ctx, string(k), existence, log)
 	}
 	key, err = readKEK(string(k))
 	return key, done, err

@@ -87,13 +87,13 @@ func (a *app) reseal(ctx context.Context, c *ServeConfig, to kekSource, log *slo
 		return done, hinted(fmt.Errorf("there is no database in the folder %s", data), "name another folder: --data DIR, or a database: --store URL")
 	}
 	from := data.kek(c)
-	old, closeOld, err := from.open(pkcs11.Find, log)
+	old, closeOld, err := from.open(ctx, pkcs11.Find, log)
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, closeOld()) }()
 	made := to.absent()
-	next, closeNext, err := a.nextKEK(to, log)
+	next, closeNext, err := a.nextKEK(ctx, to, log)
 	if err != nil {
 		return done, err
 	}
@@ -116,14 +116,14 @@ func (a *app) reseal(ctx context.Context, c *ServeConfig, to kekSource, log *slo
 
 // nextKEK opens the new key, and makes it first where it is not there: it has to be
 // safe before anything is sealed under it.
-func (a *app) nextKEK(to kekSource, log *slog.Logger) (*jwk.Key, func() error, error) {
+func (a *app) nextKEK(ctx context.Context, to kekSource, log *slog.Logger) (*jwk.Key, func() error, error) {
 	if to.absent() {
 		if err := makeKEK(string(to)); err != nil {
 			return nil, nil, err
 		}
 		a.say("%s made: keep a copy of it elsewhere", to)
 	}
-	return to.open(pkcs11.Make, log)
+	return to.open(ctx, pkcs11.Make, log)
 }
 
 // removeKEK takes a new key away under which nothing was sealed.

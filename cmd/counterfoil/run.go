@@ -44,6 +44,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitYes
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
 	a.say("%v", err)
 	if h, ok := errors.AsType[*hintedError](err); ok {
 		a.say("hint: %s", h.hint)
@@ -151,6 +154,9 @@ func atMost(name string) cobra.PositionalArgs {
 func (a *app) say(format string, args ...any) {
 	fmt.Fprintf(a.stderr, "counterfoil: "+format+"\n", args...)
 }
+
+// errInterrupted is the end of what somebody did not wait for.
+var errInterrupted = errors.New("interrupted")
 
 // A misuseError is the caller's mistake: exit code 2.
 type misuseError struct{ err error }

@@ -97,12 +97,12 @@ func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
 	if err := at.open(c, data, public); err != nil {
 		return err
 	}
-	maker, closeMaker, err := openMaker(c.SigningKeys, log)
+	maker, closeMaker, err := openMaker(ctx, c.SigningKeys, log)
 	if err != nil {
 		return err
 	}
 	defer closeMaker()
-	secrets, err := data.openSecrets(c, log)
+	secrets, err := data.openSecrets(ctx, c, log)
 	if err != nil {
 		return err
 	}

@@ -21,12 +21,12 @@ func isTokenURI(s string) bool { return strings.HasPrefix(s, pkcs11.Scheme) }
 
 // openTokenKEK opens the token and its key-encryption key. The caller closes it
 // when nothing is opened by that key any more.
-func openTokenKEK(uri string, existence pkcs11.Existence, log *slog.Logger) (*jwk.Key, func() error, error) {
-	token, err := openToken(uri, log)
+func openTokenKEK(ctx context.Context, uri string, existence pkcs11.Existence, log *slog.Logger) (*jwk.Key, func() error, error) {
+	token, err := openToken(ctx, uri, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	kek, err := token.KEK(context.Background(), existence)
+	kek, err := token.KEK(ctx, existence)
 	if err != nil {
 		if errors.Is(err, jwk.ErrUnknownKey) {
 			err = hinted(fmt.Errorf("the key-encryption key: %w", err), "is it another token, or another object? nothing can open the sealed keys without it")
@@ -38,11 +38,11 @@ func openTokenKEK(uri string, existence pkcs11.Existence, log *slog.Logger) (*jw
 
 // openMaker opens the token in which signing keys are made; without a URI there is
 // none.
-func openMaker(uri string, log *slog.Logger) (keyring.KeyMaker, func() error, error) {
+func openMaker(ctx context.Context, uri string, log *slog.Logger) (keyring.KeyMaker, func() error, error) {
 	if uri == "" {
 		return nil, func() error { return nil }, nil
 	}
-	token, err := openToken(uri, log)
+	token, err := openToken(ctx, uri, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,16 +50,16 @@ func openMaker(uri string, log *slog.Logger) (keyring.KeyMaker, func() error, er
 }
 
 // openToken opens the token that a URI names.
-func openToken(uri string, log *slog.Logger) (*pkcs11.Token, error) {
+func openToken(ctx context.Context, uri string, log *slog.Logger) (*pkcs11.Token, error) {
 	u, err := pkcs11.ParseURI(uri)
 	if err != nil {
 		return nil, &misuseError{err}
 	}
-	token, err := pkcs11.Open(pkcs11.Config{URI: u, PIN: pinOf(u), Log: log})
+	token, err := pkcs11.Open(ctx, pkcs11.Config{URI: u, PIN: pinOf(u), Log: log})
 	switch {
 	case errors.Is(err, pkcs11.ErrPIN):
 		return nil, hinted(err, "look at the PIN in "+pinPlace(u)+" before you start again: a token locks itself")
-	case errors.Is(err, pkcs11.ErrNoToken):
+	case errors.Is(err, pkcs11.ErrNoToken), errors.Is(err, pkcs11.ErrSilent):
 		return nil, hinted(err, "pkcs11-tool --module "+u.ModulePath+" --list-token-slots")
 	}
 	return token, err

@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/counterfoil/counterfoil/jose/jwk"
 )
@@ -13,6 +14,9 @@ var (
 	// ErrNoToken reports that no slot, or more than one, has the token that the URI
 	// names. It is a [jwk.ErrUnavailable]: a token can be put back.
 	ErrNoToken error = &unavailableError{errors.New("pkcs11: not exactly one token fits the URI")}
+	// ErrSilent reports a module that did not answer in time: it hangs, or the way to its
+	// token does. It is a [jwk.ErrUnavailable].
+	ErrSilent error = &unavailableError{errors.New("pkcs11: the module does not answer")}
 	// ErrPIN reports a PIN that the token refused. It is not tried again: a token
 	// locks itself after a few.
 	ErrPIN = errors.New("pkcs11: the token refused the PIN")
@@ -24,8 +28,12 @@ var (
 	ErrAmbiguous = errors.New("pkcs11: several keys fit the name")
 )
 
-// DefaultSessions is how many sessions a [Token] has open at most.
-const DefaultSessions = 16
+const (
+	// DefaultSessions is how many sessions a [Token] has open at most.
+	DefaultSessions = 16
+	// DefaultTimeout is how long a module may take for what is asked of it.
+	DefaultTimeout = 10 * time.Second
+)
 
 // Config says which token to open. URI is required.
 type Config struct {
@@ -35,8 +43,9 @@ type Config struct {
 	// Default: none, for a token that needs no login.
 	PIN func() (string, error)
 
-	Sessions int          // at most; each call to the module needs one; default [DefaultSessions]
-	Log      *slog.Logger // default slog.Default
+	Sessions int           // at most; each call to the module needs one; default [DefaultSessions]
+	Timeout  time.Duration // of all that is asked of the module but a new key; default [DefaultTimeout]
+	Log      *slog.Logger  // default slog.Default
 }
 
 // Whether [Token.KEK] may make the key that it is asked for.

@@ -3,7 +3,7 @@
 // it; a key-encryption key there opens the keyring.
 //
 //	uri, err := pkcs11.ParseURI("pkcs11:token=issuer;object=kek?module-path=/usr/lib/softhsm/libsofthsm2.so")
-//	token, err := pkcs11.Open(pkcs11.Config{URI: uri, PIN: pin})
+//	token, err := pkcs11.Open(ctx, pkcs11.Config{URI: uri, PIN: pin})
 //	kek, err := token.KEK(ctx, pkcs11.Find)
 //
 // Only a build with cgo and the tag pkcs11 can load a module; in any other one

@@ -48,11 +48,9 @@ func (e *exchanger) Curve() ecdh.Curve { return e.public.Curve() }
 // ECDH is part of [ecdh.KeyExchanger]. The agreed secret, which is that of one
 // message, leaves the token; the private key does not.
 func (e *exchanger) ECDH(peer *ecdh.PublicKey) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
-	defer cancel()
 	size := (len(e.public.Bytes()) - 1) / 2 // of a coordinate
 	point := peer.Bytes()
-	z, err := e.key.ask(ctx, func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) ([]byte, error) {
+	z, err := e.key.ask(context.Background(), func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) ([]byte, error) {
 		return derive(p, s, h, point, size)
 	})
 	if err != nil {
@@ -99,10 +97,8 @@ func (d decrypter) Decrypt(_ io.Reader, msg []byte, opts crypto.DecrypterOpts) (
 	if o, ok := opts.(*rsa.OAEPOptions); !ok || o.Hash != crypto.SHA1 || o.MGFHash != 0 || len(o.Label) != 0 {
 		return nil, errors.New("pkcs11: only RSA-OAEP")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
-	defer cancel()
 	params := pkcs11.NewOAEPParams(pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1, pkcs11.CKZ_DATA_SPECIFIED, nil)
-	plain, err := d.key.ask(ctx, func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) ([]byte, error) {
+	plain, err := d.key.ask(context.Background(), func(p *pkcs11.Ctx, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) ([]byte, error) {
 		if err := p.DecryptInit(s, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_OAEP, params)}, h); err != nil {
 			return nil, trouble("C_DecryptInit", err)
 		}
@@ -135,11 +131,8 @@ func decryptError(p *pkcs11.Ctx, s pkcs11.SessionHandle, err error) error {
 // unanswered makes a [jwk.ErrUnavailable] of everything but fault with the message:
 // a key that was deleted, or a token that did not answer in time, say nothing of it.
 func unanswered(err error) error {
-	switch {
-	case err == nil || errors.Is(err, errDecrypt):
+	if err == nil || errors.Is(err, errDecrypt) {
 		return err
-	case errors.Is(err, context.DeadlineExceeded):
-		err = errors.New("pkcs11: the token did not answer in time")
 	}
 	return &unavailableError{err}
 }

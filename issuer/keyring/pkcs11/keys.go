@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -170,10 +169,6 @@ func parseName(s string) (n keyName, err error) {
 	}
 	return n, nil
 }
-
-// exchangeTimeout bounds what the interfaces of the standard library give no
-// context for.
-const exchangeTimeout = 10 * time.Second
 
 // A key is a private key in a token.
 type key struct {

@@ -142,7 +142,7 @@ func TestWrongPIN(t *testing.T) {
 	said, asked := "wrong-"+softhsm.PIN, 0
 	cfg := pkcs11.Config{URI: parse(t, hsm.URI("")), PIN: func() (string, error) { asked++; return said, nil }}
 	for range 2 {
-		if _, err := pkcs11.Open(cfg); !errors.Is(err, pkcs11.ErrPIN) || strings.Contains(err.Error(), said) {
+		if _, err := pkcs11.Open(t.Context(), cfg); !errors.Is(err, pkcs11.ErrPIN) || strings.Contains(err.Error(), said) {
 			t.Errorf("%v", err)
 		}
 	}
@@ -168,16 +168,16 @@ func TestWrongPIN(t *testing.T) {
 func TestNoTokenFits(t *testing.T) {
 	hsm := softhsm.New(t)
 	for _, bad := range []string{"serial=0", "manufacturer=Nobody", "model=X", "slot-id=0"} {
-		if _, err := pkcs11.Open(pkcs11.Config{URI: parse(t, hsm.URI(bad)), PIN: pin}); !errors.Is(err, pkcs11.ErrNoToken) || !errors.Is(err, jwk.ErrUnavailable) {
+		if _, err := pkcs11.Open(t.Context(), pkcs11.Config{URI: parse(t, hsm.URI(bad)), PIN: pin}); !errors.Is(err, pkcs11.ErrNoToken) || !errors.Is(err, jwk.ErrUnavailable) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
 	hsm.Util(t, "--init-token", "--free", "--label", softhsm.Label, "--pin", "another", "--so-pin", "another")
-	if _, err := pkcs11.Open(pkcs11.Config{URI: parse(t, hsm.URI("")), PIN: pin}); !errors.Is(err, pkcs11.ErrNoToken) {
+	if _, err := pkcs11.Open(t.Context(), pkcs11.Config{URI: parse(t, hsm.URI("")), PIN: pin}); !errors.Is(err, pkcs11.ErrNoToken) {
 		t.Errorf("two tokens of one name: %v", err)
 	}
 	for _, path := range []string{"/nonexistent.so", "/etc/passwd"} {
-		if _, err := pkcs11.Open(pkcs11.Config{URI: parse(t, "pkcs11:token=x?module-path="+path)}); err == nil || errors.Is(err, jwk.ErrUnavailable) {
+		if _, err := pkcs11.Open(t.Context(), pkcs11.Config{URI: parse(t, "pkcs11:token=x?module-path="+path)}); err == nil || errors.Is(err, jwk.ErrUnavailable) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -15,29 +16,32 @@ import (
 type module struct {
 	path  string
 	ctx   *pkcs11.Ctx
-	users int // guarded by modules
+	users int // guarded by loading
 
 	// calls is held for reading by each call of the module, and for writing while
 	// it is initialized anew.
 	calls     sync.RWMutex
 	epoch     uint64    // counts initializations; guarded by calls
+	gone      bool      // it is unloaded; guarded by calls
 	restarted time.Time // guarded by calls
 }
 
 // restartPause is how long a module is left alone between two initializations.
 const restartPause = time.Second
 
-// modules are those in use, by path.
-var modules struct {
-	sync.Mutex
-	byPath map[string]*module
-}
+var (
+	loading = newGate()            // of whoever loads or unloads a module
+	modules = map[string]*module{} // those in use, by path; guarded by loading
+)
 
 // openModule loads and initializes a module, or takes the one that is in use.
-func openModule(path string) (*module, error) {
-	modules.Lock()
-	defer modules.Unlock()
-	if m := modules.byPath[path]; m != nil {
+func openModule(ctx context.Context, path string) (*module, error) {
+	return pass(ctx, loading, func() (*module, error) { return loadModule(path) }, func(m *module) { m.leave() })
+}
+
+// loadModule is openModule, for whoever is in loading.
+func loadModule(path string) (*module, error) {
+	if m := modules[path]; m != nil {
 		m.users++
 		return m, nil
 	}
@@ -49,27 +53,31 @@ func openModule(path string) (*module, error) {
 		m.ctx.Destroy()
 		return nil, trouble("C_Initialize", err)
 	}
-	if modules.byPath == nil {
-		modules.byPath = map[string]*module{}
-	}
-	modules.byPath[path] = m
+	modules[path] = m
 	return m, nil
 }
 
-// close unloads the module when its last user has gone. One that still has a call
-// under way stays: nothing can interrupt it.
-func (m *module) close() error {
-	modules.Lock()
-	defer modules.Unlock()
+// close unloads the module when its last user has gone, unless that takes too long.
+func (m *module) close(limit time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, ErrSilent)
+	defer cancel()
+	_, err := pass(ctx, loading, func() (struct{}, error) { return struct{}{}, m.leave() }, func(struct{}) {})
+	return err
+}
+
+// leave is close, for whoever is in loading. A module that still has a call under way
+// stays, for the next one who wants it: nothing can interrupt the call.
+func (m *module) leave() error {
 	if m.users--; m.users > 0 {
 		return nil
 	}
-	delete(modules.byPath, m.path)
 	if !m.calls.TryLock() {
 		return errors.New("pkcs11: a call of the module has not come back")
 	}
 	defer m.calls.Unlock()
+	delete(modules, m.path)
 	m.epoch++
+	m.gone = true
 	err := m.ctx.Finalize()
 	m.ctx.Destroy()
 	return trouble("C_Finalize", err)
@@ -83,7 +91,7 @@ func (m *module) restart() {
 		return
 	}
 	defer m.calls.Unlock()
-	if time.Since(m.restarted) < restartPause {
+	if m.gone || time.Since(m.restarted) < restartPause {
 		return
 	}
 	m.restarted = time.Now()

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -27,7 +28,10 @@ const (
 	ckmEdDSA          = 0x1057
 )
 
-const modulusBits = 2048 // of RSA keys that are made
+const (
+	modulusBits = 2048        // of RSA keys that are made
+	makeTimeout = time.Minute // a card takes its time for an RSA key
+)
 
 // A kind is how a key pair is made.
 type kind struct {
@@ -53,7 +57,9 @@ var kinds = map[jwk.Algorithm]kind{
 // make makes a key pair in the token whose private half may do one thing: sign or
 // derive.
 func (t *Token) make(ctx context.Context, name keyName, k kind, purpose uint) (*key, error) {
-	_, err := use(ctx, t, func(c *connection, s pkcs11.SessionHandle) (struct{}, error) {
+	making, cancel := context.WithTimeoutCause(ctx, makeTimeout, ErrSilent)
+	defer cancel()
+	_, err := useUntil(making, t, func(c *connection, s pkcs11.SessionHandle) (struct{}, error) {
 		_, _, err := c.module.ctx.GenerateKeyPair(s, []*pkcs11.Mechanism{pkcs11.NewMechanism(k.mechanism, nil)},
 			publicTemplate(name, k, purpose), privateTemplate(name, k, purpose))
 		return struct{}{}, trouble("C_GenerateKeyPair", err)

@@ -74,7 +74,7 @@ func lend[T any](ctx context.Context, c *connection, fn func(pkcs11.SessionHandl
 	select {
 	case s = <-c.sessions:
 	case <-ctx.Done():
-		return none, ctx.Err()
+		return none, context.Cause(ctx)
 	}
 	ended := make(chan answer[T], 1)
 	go func() {
@@ -90,7 +90,7 @@ func lend[T any](ctx context.Context, c *connection, fn func(pkcs11.SessionHandl
 	case got := <-ended:
 		return got.value, got.err
 	case <-ctx.Done():
-		return none, ctx.Err()
+		return none, context.Cause(ctx)
 	}
 }
 

@@ -16,8 +16,11 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// closeTimeout is how long Close waits for calls that are under way.
-const closeTimeout = 5 * time.Second
+// maxCloseTimeout is how long Close waits for calls that are under way, and then for the
+// module to go.
+const maxCloseTimeout = 5 * time.Second
+
+func (c *Config) closeTimeout() time.Duration { return min(maxCloseTimeout, c.Timeout) }
 
 // A Token is one token of one module. It may be used by several goroutines at
 // once. When it was taken out and put back, or its sessions were lost, the next
@@ -27,29 +30,34 @@ type Token struct {
 	module *module
 
 	conn    atomic.Pointer[connection] // nil: to be opened
-	opening chan struct{}              // holds one token while somebody opens the connection
+	opening gate                       // of whoever opens or drops a connection
 	closed  atomic.Bool
 	refused [sha256.Size]byte // of the PIN that was refused; guarded by opening
 }
 
 // Open loads the module, finds the one token that the URI names and logs in.
 // Errors: [ErrNoToken], [ErrPIN], or what the module answers, all but a wrong PIN
-// and a module that cannot be loaded a [jwk.ErrUnavailable].
-func Open(cfg Config) (*Token, error) {
+// and a module that cannot be loaded a [jwk.ErrUnavailable]. When ctx ends, or the
+// module does not answer in time, a call of the module that hangs is left to itself.
+func Open(ctx context.Context, cfg Config) (*Token, error) {
 	if cfg.URI == nil {
 		return nil, errors.New("pkcs11: URI is required")
 	}
-	cfg.Sessions = cmp.Or(cfg.Sessions, DefaultSessions)
+	cfg.Sessions, cfg.Timeout = cmp.Or(cfg.Sessions, DefaultSessions), cmp.Or(cfg.Timeout, DefaultTimeout)
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	m, err := openModule(cfg.URI.ModulePath)
+	ctx, cancel := cfg.limit(ctx)
+	defer cancel()
+	m, err := openModule(ctx, cfg.URI.ModulePath)
 	if err != nil {
 		return nil, err
 	}
-	t := &Token{cfg: cfg, module: m, opening: make(chan struct{}, 1)}
-	if _, err := t.connection(context.Background()); err != nil {
-		return nil, errors.Join(err, m.close())
+	t := &Token{cfg: cfg, module: m, opening: newGate()}
+	if _, err := t.connection(ctx); err != nil {
+		t.closed.Store(true)
+		m.close(cfg.closeTimeout()) // of the two errors err is the reason
+		return nil, err
 	}
 	return t, nil
 }
@@ -59,17 +67,36 @@ func (t *Token) Close() error {
 	if t.closed.Swap(true) {
 		return nil
 	}
-	if c := t.conn.Swap(nil); c != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		c.end(ctx)
-	}
-	return t.module.close()
+	limit := t.cfg.closeTimeout()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, ErrSilent)
+	defer cancel()
+	t.alone(ctx, func() {
+		if c := t.conn.Swap(nil); c != nil {
+			c.end(ctx)
+		}
+	})
+	return t.module.close(limit)
 }
 
-// use lends fn a session of t. When the trouble may be over once the token was opened
-// again, it tries that, once.
-func use[T any](ctx context.Context, t *Token, fn func(*connection, pkcs11.SessionHandle) (T, error)) (none T, err error) {
+// limit bounds what is asked of the module.
+func (c *Config) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, c.Timeout, ErrSilent)
+}
+
+// alone runs fn while nobody opens or drops a connection.
+func (t *Token) alone(ctx context.Context, fn func()) {
+	pass(ctx, t.opening, func() (struct{}, error) { fn(); return struct{}{}, nil }, func(struct{}) {})
+}
+
+// use lends fn a session of t, for as long as the module may take. When the trouble may
+// be over once the token was opened again, it tries that, once.
+func use[T any](ctx context.Context, t *Token, fn func(*connection, pkcs11.SessionHandle) (T, error)) (T, error) {
+	ctx, cancel := t.cfg.limit(ctx)
+	defer cancel()
+	return useUntil(ctx, t, fn)
+}
+
+func useUntil[T any](ctx context.Context, t *Token, fn func(*connection, pkcs11.SessionHandle) (T, error)) (none T, err error) {
 	for again := false; ; again = true {
 		c, err := t.connection(ctx)
 		if err != nil {
@@ -80,7 +107,7 @@ func use[T any](ctx context.Context, t *Token, fn func(*connection, pkcs11.Sessi
 			return value, err
 		}
 		if t.conn.CompareAndSwap(c, nil) {
-			c.drop()
+			t.alone(ctx, c.drop)
 			t.cfg.Log.Warn("the PKCS #11 token is opened again", "token", t.cfg.URI.Token, "err", err)
 		}
 		if again {
@@ -94,12 +121,11 @@ func (t *Token) connection(ctx context.Context) (*connection, error) {
 	if c := t.conn.Load(); c != nil {
 		return c, nil
 	}
-	select {
-	case t.opening <- struct{}{}:
-		defer func() { <-t.opening }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return pass(ctx, t.opening, t.reconnect, func(*connection) {}) // one that comes late is there for the next caller
+}
+
+// reconnect is connection, for whoever is in opening.
+func (t *Token) reconnect() (*connection, error) {
 	if t.closed.Load() {
 		return nil, ErrClosed
 	}
@@ -115,12 +141,19 @@ func (t *Token) connection(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	t.conn.Store(c)
+	if t.closed.Load() && t.conn.CompareAndSwap(c, nil) {
+		c.drop() // closed since, by somebody who did not wait
+		return nil, ErrClosed
+	}
 	return c, nil
 }
 
 func (t *Token) connect() (*connection, error) {
 	t.module.calls.RLock()
 	defer t.module.calls.RUnlock()
+	if t.module.gone {
+		return nil, ErrClosed
+	}
 	slot, err := t.slot()
 	if err != nil {
 		return nil, err

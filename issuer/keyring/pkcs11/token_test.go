@@ -29,7 +29,7 @@ func parse(t testing.TB, s string) *pkcs11.URI {
 
 func open(t testing.TB, cfg pkcs11.Config) *pkcs11.Token {
 	t.Helper()
-	token, err := pkcs11.Open(cfg)
+	token, err := pkcs11.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

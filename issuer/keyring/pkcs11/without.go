@@ -12,7 +12,7 @@ import (
 type Token struct{}
 
 // Open answers [ErrNotBuilt].
-func Open(Config) (*Token, error) { return nil, ErrNotBuilt }
+func Open(context.Context, Config) (*Token, error) { return nil, ErrNotBuilt }
 
 // KEK answers [ErrNotBuilt].
 func (*Token) KEK(context.Context, Existence) (*jwk.Key, error) { return nil, ErrNotBuilt }
