@@ -8,17 +8,23 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
 
 const (
 	maxRestored = 32 << 20 // bytes of a request with lost frames
 	maxLost     = 1 << 20  // entries in them
+
+	// shownEpochs lies between the beginning of an epoch and that of one for what a
+	// verifier shows. Each has all verifiers load the log, and the keys renewed.
+	shownEpochs = 10 * time.Minute
 )
 
 // restoredJSON is the answer of POST /admin/restored.
@@ -45,6 +51,9 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out, err := i.recover(r.Context(), frames, true)
+	if errors.Is(err, store.ErrAhead) {
+		return badRequest("a frame is more than a day ahead of the store's clock: is that clock right?")
+	}
 	if err != nil {
 		return err
 	}
@@ -79,8 +88,13 @@ func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always
 		switch {
 		case err != nil || lost.nothing() && !always:
 			return err
-		case lost.end.Epoch == 0 && !always:
+		case always:
+			return b.epoch(ctx, lost)
+		case lost.end.Epoch == 0:
 			return b.amend(ctx, lost)
+		}
+		if err := b.rested(); err != nil {
+			return err
 		}
 		return b.epoch(ctx, lost)
 	})
@@ -199,6 +213,26 @@ func (b *beginning) epoch(ctx context.Context, lost *lostLog) error {
 		" base="+strconv.FormatUint(head.Base, 10)+" recovered="+strconv.Itoa(b.out.Recovered))
 }
 
+// errNoRest refuses an epoch soon after another. Whoever restores a database twice in a
+// short time says so by `counterfoil restored`.
+var errNoRest = &serve.Error{
+	Status: http.StatusServiceUnavailable, Code: oauth.TemporarilyUnavailable,
+	Description: "another epoch has begun a moment ago", RetryAfter: shownEpochs,
+}
+
+// rested reports whether an epoch may begin for what a verifier shows.
+func (b *beginning) rested() error {
+	last, err := b.tx.Restored()
+	if err != nil {
+		return err
+	}
+	now, err := b.tx.Now()
+	if since := now.Sub(last); err == nil && since >= 0 && since < shownEpochs {
+		return errNoRest
+	}
+	return err
+}
+
 // amend makes lost entries again in the epoch that there is. A database that is known to
 // have gone back begins one before the last verifier has shown what it knows.
 func (b *beginning) amend(ctx context.Context, lost *lostLog) error {
@@ -271,6 +305,13 @@ func (i *Issuer) shown(ctx context.Context, verifier string, signed []string) er
 	case out.Recovered != 0:
 		i.log.Error("a verifier showed revocations that the database has lost: they are made again",
 			"verifier", verifier, "recovered", out.Recovered)
+	case errors.Is(err, store.ErrAhead):
+		i.log.Error("a verifier shows a revocation log that no issuer can have: somebody has the feed key, or a clock was ahead; for the first: counterfoil keys rotate --feed",
+			"verifier", verifier)
+		return badRequest("the frames are ahead of every clock")
+	case errors.Is(err, errNoRest):
+		i.log.Error("a verifier shows another revocation log that the database does not know, soon after an epoch has begun; was the database restored again? then: counterfoil restored",
+			"verifier", verifier)
 	}
 	return err
 }

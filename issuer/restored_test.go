@@ -287,6 +287,50 @@ func TestRestoredRefusesForeignFrames(t *testing.T) {
 	}
 }
 
+// Who has the feed key and the credential of a verifier shows a log of his own. He does
+// not use up the numbers of ours, and epochs do not follow each other as he likes.
+func TestThreat75MadeUpHistory(t *testing.T) {
+	n := newNode(t)
+	before := n.manifest(t).Position()
+	own := func(epoch, first uint64) string {
+		e := revocation.Entry{Kind: revocation.Session, Handle: revocation.Handle(first)}
+		f := revocation.Frame{
+			Issuer: n.ring.Issuer(), Epoch: epoch, First: first, C1: revocation.Link{}.Next(first, e),
+			AsOf: n.clock.Now(), HandleKeyID: n.ring.HandleKey().ID(), Entries: []revocation.Entry{e},
+		}
+		signed, err := f.Sign(n.ring.FeedKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	shows := func(want int, frame string) {
+		t.Helper()
+		body := fmt.Sprintf(`{"instance":"one","epoch":1,"seq":1,"c":"","frames":[%q]}`, frame)
+		if a := send(t, request(t, "POST", n.url+"/revocation/ack", body)); a.status != want {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	for _, frame := range []string{own(before.Epoch, revocation.MaxSeq-2), own(revocation.MaxSeq-1, before.Seq+1)} {
+		shows(400, frame)
+		n.do(t, 400, "POST", "/admin/restored", fmt.Sprintf(`{"frames":[%q]}`, frame))
+	}
+	if got := n.manifest(t).Position(); got != before {
+		t.Fatalf("the log moved to %v", got)
+	}
+	if !strings.Contains(n.log.String(), "somebody has the feed key") {
+		t.Error("the log does not say so")
+	}
+	shows(204, own(before.Epoch, before.Seq+1000))
+	began := n.manifest(t).Position()
+	if began.Epoch == before.Epoch {
+		t.Error("one that could be true is not taken")
+	}
+	shows(503, own(began.Epoch, began.Seq+1000))
+	n.clock.advance(11 * time.Minute)
+	shows(204, own(began.Epoch, began.Seq+2000))
+}
+
 // A key that was killed after the backup is as stolen as before: it neither signs
 // nor is published again.
 func TestThreat75LostKillIsMadeAgain(t *testing.T) {

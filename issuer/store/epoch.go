@@ -27,13 +27,23 @@ const (
 // a restored SQLite file looks like any other, and the operator has to say so.
 func (tx *Tx) NewEpoch() (Head, error) { return tx.NewEpochAbove(0, 0) }
 
+// maxAhead is how far ahead of the store's clock a position may be that somebody shows.
+// Epochs and numbers start from that clock, and only more than 65,536 revocations a
+// second overtake it.
+const maxAhead = 24 * time.Hour
+
 // NewEpochAbove is [Tx.NewEpoch] with a position that somebody has shown, such
 // as a verifier with a signed frame above our head: the new epoch numbers above
-// that, too.
+// that, too. It is [ErrAhead] if no log can have come so far: to believe it would use
+// up the numbers that there are.
 func (tx *Tx) NewEpochAbove(epoch, seq uint64) (Head, error) {
 	h, err := tx.lockHead()
 	if err != nil {
 		return Head{}, err
+	}
+	latest := tx.t.headAt.Add(maxAhead)
+	if epoch > revocation.EpochNumber(h.Epoch, latest) || seq > revocation.EpochBase(h.Seq, latest) {
+		return Head{}, ErrAhead
 	}
 	next := Head{
 		Epoch:    revocation.EpochNumber(max(h.Epoch, epoch), tx.t.headAt),

@@ -37,6 +37,9 @@ var (
 	// not UTF-8.
 	ErrText = errors.New("store: text with NUL or invalid UTF-8")
 
+	// ErrAhead reports a position that no log can have reached by now.
+	ErrAhead = errors.New("store: the position is more than a day ahead of the clock")
+
 	// ErrIssuer reports a store that belongs to another issuer.
 	ErrIssuer = errors.New("store: belongs to another issuer")
 
