@@ -59,8 +59,10 @@ const (
 	ForgeryClosed        Action = "forgery.closed"        // the incident is over
 	ForgeryMisconfigured Action = "forgery.misconfigured" // notaries have different secrets
 	ForgeryRecovered     Action = "forgery.recovered"     // they agree again
-	ForgeryBlind         Action = "forgery.blind"         // tags are not checked, or a token that was asked for does not come
+	ForgeryBlind         Action = "forgery.blind"         // tags are not checked
 	ForgerySeeing        Action = "forgery.seeing"        // they are checked again
+	ForgeryUnshown       Action = "forgery.unshown"       // a token that was asked for does not come
+	ForgeryLate          Action = "forgery.late"          // a token came after its end
 )
 
 // MaxField is the longest field of a row in bytes; a longer one is cut.

@@ -51,6 +51,14 @@ var advices = map[Kind]advice{
 		"forged tokens go unnoticed: no notary has checked a tag on this node for a minute",
 		"is the notary running, and does this issuer reach it? counterfoil_notary_probes_total, and the log of the notary",
 	},
+	KindUnshown: {
+		"a verifier was told that a tag is wrong, and has not shown the token since: it may be forged, and passes there; or its credential is in other hands, and made the record up",
+		"does POST /revocation/seen/evidence come through from this reporter? its log and its clock; else give it another credential",
+	},
+	KindLate: {
+		"a verifier has shown a token with a wrong tag after the end of the token, which proves nothing: forged, with its report held back, or tagged under a secret that is not used any more",
+		"was a notary's secret taken out of use within the hour? else what kept the reports of this reporter back? access logs, and counterfoil keys rotate if in doubt",
+	},
 	KindSeeing: {
 		"tags are checked again on this node",
 		"nothing",
@@ -60,12 +68,11 @@ var advices = map[Kind]advice{
 // Advice that depends on more than the kind.
 const (
 	adviceByHand = "nothing is done by itself, as serve.forgery.answer is alarm: counterfoil incident show KID, then counterfoil keys kill KID --wait"
+	adviceBarred = "nothing is done, as the revocation log takes no entry: see the issuer's log; until it does, stop the services where this key is accepted"
 	adviceDrill  = "nothing: this is a drill"
-	adviceUnseen = "a verifier was told that a token is not tagged, and has not shown it since: it may be forged, and passes there"
 	adviceCut    = "a verifier is connected, and nothing that it reports of tokens is answered: forged ones go unnoticed there"
 	adviceUncut  = "the reports of this verifier are answered again"
 	adviceWay    = "let POST /revocation/seen and /revocation/seen/evidence through from this verifier; its log says how they fail; counterfoil feed status"
-	adviceSender = "does POST /revocation/seen/evidence come through from this reporter? its log and its clock"
 )
 
 // adviceOn returns what to say about an alarm.
@@ -74,14 +81,14 @@ func (d *Desk) adviceOn(k Kind, s *step) advice {
 	switch {
 	case s.drill():
 		a.next = adviceDrill
+	case s.barred:
+		a.next = adviceBarred
 	case k == KindForged && d.cfg.Answer == AlarmOnly:
 		a.next = adviceByHand
 	case k == KindBlind && s.instance != "":
 		a = advice{adviceCut, adviceWay}
 	case k == KindSeeing && s.instance != "":
 		a.what = adviceUncut
-	case k == KindBlind && s.reporter != "":
-		a = advice{adviceUnseen, adviceSender}
 	case k == KindKilled && s.incident.State == store.IncidentKilled && s.incident.Automatic:
 		a.what += ", and no session ended"
 	}

@@ -29,8 +29,10 @@ const (
 	KindClosed        Kind = "closed"        // a person said that it is over, or the key retired
 	KindMisconfigured Kind = "misconfigured" // notaries have different secrets: nothing is done by itself
 	KindRecovered     Kind = "recovered"     // they agree again
-	KindBlind         Kind = "blind"         // tags are not checked, or a token that was asked for does not come
+	KindBlind         Kind = "blind"         // tags are not checked
 	KindSeeing        Kind = "seeing"        // they are checked again
+	KindUnshown       Kind = "unshown"       // a token whose tag is wrong does not come, if there is one
+	KindLate          Kind = "late"          // a token whose tag is wrong came after its end, and proves nothing
 )
 
 // actions are the kinds in the audit trail.
@@ -38,7 +40,7 @@ var actions = map[Kind]audit.Action{
 	KindForged: audit.ForgeryFound, KindCanary: audit.ForgeryCanary, KindQuarantined: audit.ForgeryQuarantined,
 	KindRotated: audit.ForgeryRotated, KindKilled: audit.ForgeryKilled, KindHeld: audit.ForgeryHeld,
 	KindClosed: audit.ForgeryClosed, KindMisconfigured: audit.ForgeryMisconfigured, KindRecovered: audit.ForgeryRecovered,
-	KindBlind: audit.ForgeryBlind, KindSeeing: audit.ForgerySeeing,
+	KindBlind: audit.ForgeryBlind, KindSeeing: audit.ForgerySeeing, KindUnshown: audit.ForgeryUnshown, KindLate: audit.ForgeryLate,
 }
 
 // level is how loud a kind is.
@@ -61,6 +63,7 @@ type step struct {
 	reporter string // whom the alarm is about, where no token is behind it
 	instance string // and which process of it, as that calls itself
 	actor    string // default issuerActor
+	barred   bool   // no entry could be made
 	alarms   []raised
 }
 

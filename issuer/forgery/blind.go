@@ -2,81 +2,108 @@ package forgery
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
+	"github.com/counterfoil/counterfoil/notary"
 )
 
 const (
 	blindAfter  = time.Minute      // without a tag that was checked, on this node
 	unshownFor  = 30 * time.Second // and a token whose tag was called wrong is missed
 	unshownRest = time.Hour        // before a reporter is named again
+
+	// maxOwed is how many tokens of one reporter are missed at once. It has reported
+	// so many others, or made them up, that it is named in any case.
+	maxOwed = 16
 )
 
 // sight is what this node knows of its own blindness. A detector that does not work
 // looks like one that has nothing to report.
 type sight struct {
 	mu      sync.Mutex
-	checked time.Time // when a self-test last found a notary that checks, or the first began
-	blind   bool      // and said so
-	owed    map[string]owed
+	checked time.Time            // when a self-test last found a notary that checks, or the first began
+	blind   bool                 // and said so
+	owed    map[string]*owed     // by reporter
+	late    map[string]time.Time // by kid: when a token that came too late was told
 }
 
-// An owed is a token that a reporter was asked for.
+// An owed is what a reporter was asked for.
 type owed struct {
-	kid   string
-	since time.Time // zero: it was shown, or its absence told
-	told  time.Time
+	since map[notary.Record]time.Time // tokens, by their records
+	told  time.Time                   // when it was last named
 }
 
-// owe notes that a reporter was asked for a token.
-func (s *sight) owe(reporter, kid string, now time.Time) {
+// owe notes that a reporter was asked for the token of a record.
+func (s *sight) owe(reporter string, r notary.Record, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, known := s.owed[reporter]
-	if !o.since.IsZero() || !known && len(s.owed) >= maxReporters {
-		return
-	}
-	if s.owed == nil {
-		s.owed = make(map[string]owed)
-	}
-	o.kid, o.since = kid, now
-	s.owed[reporter] = o
-}
-
-// shown notes that a reporter has shown one.
-func (s *sight) shown(reporter string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if o, ok := s.owed[reporter]; ok {
-		o.since = time.Time{}
+	o := s.owed[reporter]
+	if o == nil {
+		if len(s.owed) >= maxReporters {
+			return
+		}
+		o = &owed{since: make(map[notary.Record]time.Time)}
 		s.owed[reporter] = o
 	}
+	if _, known := o.since[r]; !known && len(o.since) < maxOwed {
+		o.since[r] = now
+	}
 }
 
-// missing returns who has owed a token for too long, by reporter, and forgets those of
-// whom nothing is left to say.
-func (s *sight) missing(now time.Time) map[string]owed {
+// shown notes that it is known what a token is. That answers whoever was asked for it,
+// and for no other.
+func (s *sight) shown(r notary.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make(map[string]owed)
+	for _, o := range s.owed {
+		delete(o.since, r)
+	}
+}
+
+// A missed is a token that did not come.
+type missed struct{ reporter, kid string }
+
+// missing returns the tokens that did not come for too long, one of each reporter that
+// was not named lately, and how many there were in all. It forgets them, and those of
+// whom nothing is left to say.
+func (s *sight) missing(now time.Time) (list []missed, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for reporter, o := range s.owed {
 		rested := !within(now, o.told, unshownRest)
-		switch {
-		case o.since.IsZero() && rested:
-			delete(s.owed, reporter)
-		case !o.since.IsZero() && !within(now, o.since, unshownFor):
-			if rested {
-				list[reporter] = o
-				o.told = now
+		for r, since := range o.since {
+			if within(now, since, unshownFor) {
+				continue
 			}
-			o.since = time.Time{}
-			s.owed[reporter] = o
+			delete(o.since, r)
+			n++
+			if rested {
+				list = append(list, missed{reporter, r.KeyID})
+				o.told, rested = now, false
+			}
+		}
+		if rested && len(o.since) == 0 {
+			delete(s.owed, reporter)
 		}
 	}
-	return list
+	return list, n
+}
+
+// tellsLate reports whether a token of a key that came too late is to be told, which is
+// so once in a while.
+func (s *sight) tellsLate(kid string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if within(now, s.late[kid], unshownRest) {
+		return false
+	}
+	s.late[kid] = now
+	return true
 }
 
 // look alarms when this node has become blind, and when it sees again. checked says
@@ -111,19 +138,38 @@ func (d *Desk) look(ctx context.Context, checked bool) error {
 // lookForUnshown alarms about tokens that were asked for and did not come, to any
 // node: one that came to another began the incident of its key.
 func (d *Desk) lookForUnshown(ctx context.Context) error {
-	for reporter, o := range d.sight.missing(d.cfg.Now()) {
-		known, err := d.answering(ctx, o.kid)
+	list, n := d.sight.missing(d.cfg.Now())
+	d.counts.unshown.Add(uint64(n))
+	for _, m := range list {
+		known, err := d.answering(ctx, m.kid)
 		if err != nil {
 			return err
 		}
 		if known || d.doubts() {
 			continue
 		}
-		if err := d.cry(ctx, KindBlind, &step{incident: store.Incident{KeyID: o.kid}, reporter: reporter}); err != nil {
+		if err := d.cry(ctx, KindUnshown, &step{incident: store.Incident{KeyID: m.kid}, reporter: m.reporter}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tooLate deals with a token that has ended, and whose tag is wrong. It proves nothing:
+// the secret that made its tag may have been taken out of use since. But whoever held
+// its report back, and chose when it ends, may count on that.
+func (d *Desk) tooLate(ctx context.Context, key *jwk.Key, reporter string) error {
+	switch err := d.trust(ctx, key.KeyID()); {
+	case errors.Is(err, errDoubt):
+		return nil
+	case err != nil:
+		return err
+	}
+	d.counts.late.Add(1)
+	if !d.sight.tellsLate(key.KeyID(), d.cfg.Now()) {
+		return nil
+	}
+	return d.cry(ctx, KindLate, &step{incident: store.Incident{KeyID: key.KeyID()}, reporter: reporter})
 }
 
 // cry raises an alarm that belongs to no incident.

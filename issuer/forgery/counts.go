@@ -19,7 +19,9 @@ type Counts struct {
 	Killed        uint64
 	Held          uint64 // kills left to a person
 	Misconfigured uint64 // times that the secrets of the notaries began to disagree
-	Blind         uint64 // times that tags were no longer checked here, that a token asked for did not come, or that a verifier was cut off
+	Blind         uint64 // times that tags were no longer checked here, or that a verifier was cut off
+	Unshown       uint64 // tokens that were asked for and did not come
+	Late          uint64 // tokens with a wrong tag that had ended when they came
 
 	ProbesPassed uint64
 	ProbesFailed uint64 // the notary did not answer, or found its own tag wrong
@@ -31,6 +33,7 @@ type counts struct {
 	right, wrong, limited                                    atomic.Uint64
 	genuine, unsigned, unknown, forged, canaries             atomic.Uint64
 	quarantined, rotated, killed, held, misconfigured, blind atomic.Uint64
+	unshown, late                                            atomic.Uint64
 	probesPassed, probesFailed, alarms, alarmsFailed         atomic.Uint64
 }
 
@@ -42,7 +45,7 @@ func (d *Desk) Counts() Counts {
 		Genuine: c.genuine.Load(), Unsigned: c.unsigned.Load(), Unknown: c.unknown.Load(),
 		Forged: c.forged.Load(), Canaries: c.canaries.Load(),
 		Quarantined: c.quarantined.Load(), Rotated: c.rotated.Load(), Killed: c.killed.Load(), Held: c.held.Load(),
-		Misconfigured: c.misconfigured.Load(), Blind: c.blind.Load(),
+		Misconfigured: c.misconfigured.Load(), Blind: c.blind.Load(), Unshown: c.unshown.Load(), Late: c.late.Load(),
 		ProbesPassed: c.probesPassed.Load(), ProbesFailed: c.probesFailed.Load(),
 		Alarms: c.alarms.Load(), AlarmsFailed: c.alarmsFailed.Load(),
 	}

@@ -128,6 +128,7 @@ func Open(ctx context.Context, cfg Config) (*Desk, error) {
 	}
 	d := &Desk{
 		cfg: cfg, node: rand.Text(), reporters: newReporters(cfg.Now), crowd: newCrowd(), proved: newProved(),
+		sight:   sight{owed: make(map[string]*owed), late: make(map[string]time.Time)},
 		stepDue: make(chan struct{}, 1), alarmDue: make(chan struct{}, 1),
 	}
 	if cfg.Answer == Off {

@@ -68,9 +68,6 @@ func (d *Desk) Evidence(ctx context.Context, reporter string, from netip.Addr, t
 		return "", err
 	}
 	verdict, junk, err := d.judge(ctx, reporter, token)
-	if !junk {
-		d.sight.shown(reporter)
-	}
 	if junk && d.reporters.noteJunk(source) {
 		// An honest verifier shows none: somebody else has its credential, and may
 		// want this silence.
@@ -136,12 +133,19 @@ func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, ju
 	switch {
 	case info.Use == keyring.UseCanary:
 		f.verdict = Canary
-	case !key.Limits().Tagged || expired(key, token, now):
+	case !key.Limits().Tagged:
 		return Unknown, false, nil
 	default:
 		right, err := d.right(ctx, key.KeyID(), token)
-		if err != nil || right {
-			return Genuine, false, err
+		if err != nil {
+			return "", false, err
+		}
+		if right {
+			d.answered(key, token)
+			return Genuine, false, nil
+		}
+		if expired(key, token, now) {
+			return d.late(ctx, key, info, reporter, token)
 		}
 		if f.rehearsed, err = d.rehearsed(ctx, info, token); err != nil {
 			return "", false, err
@@ -149,8 +153,29 @@ func (d *Desk) judge(ctx context.Context, reporter, token string) (v Verdict, ju
 		f.verdict = Forged
 	}
 	f.level0 = d.level0(key, token, now)
-	v, err = d.found(ctx, f)
+	if v, err = d.found(ctx, f); err == nil {
+		d.answered(key, token)
+	}
 	return v, false, err
+}
+
+// answered notes that a token was judged, which may be one that was asked for.
+func (d *Desk) answered(key *jwk.Key, token string) {
+	if record, err := notary.RecordOf(key.KeyID(), token); err == nil {
+		d.sight.shown(record)
+	}
+}
+
+// late deals with a wrong tag of a token that has ended. Of the tokens that come to the
+// issuer itself nothing is said: anybody may keep one for years.
+func (d *Desk) late(ctx context.Context, key *jwk.Key, info keyring.Info, reporter, token string) (v Verdict, junk bool, err error) {
+	if reporter != presented && info.State != keyring.Retired && info.State != keyring.Killed {
+		err = d.tooLate(ctx, key, reporter)
+	}
+	if err == nil {
+		d.answered(key, token)
+	}
+	return Unknown, false, err
 }
 
 // signer returns the key that signed a token, or else no key and Unknown or Unsigned.

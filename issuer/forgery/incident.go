@@ -55,14 +55,28 @@ func (d *Desk) found(ctx context.Context, f *finding) (Verdict, error) {
 // token and key, the incident, the audit trail and the alarms. It takes its time even
 // if whoever showed the token has gone. Of a token that is in the store already
 // nothing is done.
+//
+// The alarm does not depend on the log: where that takes no entry, it is raised alone.
+// The error is the log's nevertheless, so that the token is shown again, and answered
+// when the log takes entries.
 func (d *Desk) begin(ctx context.Context, f *finding) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beginLimit)
 	defer cancel()
+	err := d.open(ctx, f, false)
+	switch {
+	case err == nil, errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
+		return err
+	}
+	return errors.Join(err, d.open(ctx, f, true))
+}
+
+// open writes an opening, without entries where the log takes none.
+func (d *Desk) open(ctx context.Context, f *finding, barred bool) error {
 	var o *opening
 	err := d.transact(ctx, func(tx *store.Tx) (*step, error) {
-		o = &opening{desk: d, tx: tx, finding: f, step: new(step)}
+		o = &opening{desk: d, tx: tx, finding: f, step: new(step), barred: barred}
 		err := o.read()
-		if err == nil && !o.known {
+		if err == nil && (!o.known || o.waits()) {
 			err = o.write()
 		}
 		if err == nil {
@@ -112,6 +126,7 @@ type opening struct {
 	incident store.Incident
 	fresh    bool // there is no incident yet
 	known    bool // the token is in the store, or counted because there are enough
+	barred   bool // the log takes no entry
 	listed   []store.Forgery
 }
 
@@ -143,7 +158,7 @@ func (o *opening) read() (err error) {
 // answers reports whether anything is done beyond the alarm. Nothing is about a
 // canary, which signs no good token, nor about a key that nobody accepts any more.
 func (o *opening) answers() bool {
-	return o.desk.cfg.Answer == Automatic && o.verdict == Forged && o.key.State != keyring.Retired && o.key.State != keyring.Killed
+	return !o.barred && o.desk.cfg.Answer == Automatic && o.verdict == Forged && o.key.State != keyring.Retired && o.key.State != keyring.Killed
 }
 
 // quarantines reports whether the key has to go into quarantine.
@@ -158,11 +173,14 @@ func (o *opening) quarantines() bool {
 	return true
 }
 
+// waits reports whether the token was only noted, and can be answered now.
+func (o *opening) waits() bool { return o.incident.State == store.IncidentNoted && o.quarantines() }
+
 // enters reports whether the token gets an entry of its own. One that was given the
 // jti of a genuine token does not: the entry would hit that one, and the quarantine
 // of the key refuses this one as well.
 func (o *opening) enters() bool {
-	if !o.answers() || o.tokenID == "" || len(o.listed) >= store.MaxForgeries || o.desk.proved.has(o.tokenID) {
+	if !o.answers() || o.known || o.tokenID == "" || len(o.listed) >= store.MaxForgeries || o.desk.proved.has(o.tokenID) {
 		return false
 	}
 	for i := range o.listed {
@@ -188,12 +206,16 @@ func (o *opening) write() error {
 			return err
 		}
 	}
-	if len(o.listed) < store.MaxForgeries {
+	if !o.known && len(o.listed) < store.MaxForgeries {
 		err := o.tx.InsertForgery(store.Forgery{KeyID: o.keyID, Hash: o.hash, TokenID: o.tokenID, Seq: token.Seq, At: o.now})
 		if err != nil {
 			return err
 		}
-		o.step.alarm(kindOf(o.verdict), "")
+		detail := ""
+		if o.barred {
+			detail = "log=closed"
+		}
+		o.step.alarm(kindOf(o.verdict), detail)
 	}
 	if quarantines {
 		o.step.alarm(KindQuarantined, "seq="+formatSeq(key.Seq))
@@ -235,13 +257,15 @@ func (o *opening) writeIncident(entry, quarantine uint64) error {
 		in.State, in.QuarantineSeq, in.Quarantined = store.IncidentQuarantined, quarantine, o.now
 		in.Switched, in.Drained, in.Closed, in.Held = time.Time{}, time.Time{}, time.Time{}, false
 	}
-	o.step.incident, o.step.finding, o.step.at = *in, o.finding, o.now
+	o.step.incident, o.step.finding, o.step.at, o.step.barred = *in, o.finding, o.now, o.barred
 	if o.fresh {
 		in.Tokens, in.Seen = 1, o.now
 		return o.tx.InsertIncident(*in)
 	}
-	if err := o.tx.CountForgeries(o.keyID, 1, o.now); err != nil {
-		return err
+	if !o.known {
+		if err := o.tx.CountForgeries(o.keyID, 1, o.now); err != nil {
+			return err
+		}
 	}
 	return o.tx.UpdateIncident(*in)
 }

@@ -45,7 +45,7 @@ func (d *Desk) Records(ctx context.Context, reporter string, records []notary.Re
 			d.proved.add(&ours[i])
 		case len(seen.Wrong) < MaxWrong:
 			seen.Wrong = append(seen.Wrong, places[i])
-			d.sight.owe(reporter, ours[i].KeyID, d.cfg.Now())
+			d.sight.owe(reporter, ours[i], d.cfg.Now())
 		default:
 			seen.Again = append(seen.Again, places[i])
 		}
