@@ -11,6 +11,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/jose/jwt"
+	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/verifier"
 )
 
@@ -100,9 +101,11 @@ func (g *Guard) anyReady() *verifier.Verifier {
 	return g.verifiers[g.issuers[0]]
 }
 
-// presented returns what may be a token. The verifier reads it again, strictly.
+// presented returns what may be a token. The verifier reads it again, strictly, and like
+// it this passes over authorization of another scheme.
 func presented(r *http.Request) string {
-	if _, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok {
+	token, err := oauth.ParseBearer(r.Header.Values("Authorization"))
+	if !errors.Is(err, oauth.ErrNoBearer) && !errors.Is(err, oauth.ErrScheme) {
 		return token
 	}
 	if cookie, err := r.Cookie(verifier.CookieName); err == nil {

@@ -250,3 +250,19 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Authorization of another scheme, as for a service behind HTTP Basic, does not hide
+// whose token the cookie is.
+func TestCookieBesideBasic(t *testing.T) {
+	one, two := issuertest.New(t), issuertest.New(t)
+	g, err := guard.New(guard.Config{Verifiers: map[string]*verifier.Verifier{
+		one.URL: one.VerifierWith(t, verifier.Config{Cookies: true}), two.URL: two.VerifierWith(t, verifier.Config{Cookies: true}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, iss := range []*issuertest.Issuer{one, two} {
+		wantStatus(t, asked(g.Handler(), "GET", "/", cookie(iss.Mint(t, nil))), http.StatusOK)
+		wantStatus(t, asked(g.Handler(), "GET", "/", cookie(iss.Mint(t, nil), "Authorization", "Basic YTpi")), http.StatusOK)
+	}
+}
