@@ -72,27 +72,35 @@ func (iss *issuerUnderTest) argv(t *testing.T) []string {
 	return append(argv, iss.args...)
 }
 
-// node starts a second issuer process for the same issuer: same database, same
-// secrets, another address.
-func (iss *issuerUnderTest) node(t *testing.T) *issuerUnderTest {
+// node starts a second process of the same issuer: same name and secrets, another
+// address, and args in place of its own.
+func (iss *issuerUnderTest) node(t *testing.T, args ...string) *issuerUnderTest {
 	t.Helper()
 	other := *iss
-	other.data, other.port = filepath.Join(t.TempDir(), "data"), freePort(t)
-	if err := os.Mkdir(other.data, 0o700); err != nil {
+	other.data, other.port, other.args = filepath.Join(t.TempDir(), "data"), freePort(t), args
+	copyFolder(t, iss.data, other.data, "kek.json", "notary.key", "webhook.key")
+	other.url = fmt.Sprintf("http://127.0.0.1:%d", other.port)
+	other.process = start(t, "second issuer", nil, other.argv(t)...)
+	waitFor(t, other.process, "ready second issuer", ready(other.client, other.url+"/readyz"))
+	return &other
+}
+
+// copyFolder makes a folder and copies those of the named files that there are.
+func copyFolder(t *testing.T, from, to string, names ...string) {
+	t.Helper()
+	if err := os.Mkdir(to, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{"kek.json", "notary.key"} {
-		data, err := os.ReadFile(filepath.Join(iss.data, secret))
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(from, name))
+		if os.IsNotExist(err) {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(other.data, secret), data)
+		write(t, filepath.Join(to, name), data)
 	}
-	issuer := iss.url
-	other.url = fmt.Sprintf("http://127.0.0.1:%d", other.port)
-	other.process = start(t, "second issuer", nil, append(other.argv(t), "--issuer", issuer)...)
-	waitFor(t, other.process, "ready second issuer", ready(other.client, other.url+"/readyz"))
-	return &other
 }
 
 // start starts the issuer, again if it ran before, on the same data.
@@ -183,6 +191,32 @@ func (iss *issuerUnderTest) credential(t *testing.T, name string) string {
 	file := filepath.Join(t.TempDir(), name+".credential")
 	write(t, file, []byte(iss.command(t, "", "client", "add", "--verifier", name)))
 	return file
+}
+
+// login makes a verifier credential and returns its NAME:SECRET.
+func (iss *issuerUnderTest) login(t *testing.T, name string) string {
+	t.Helper()
+	first, _, _ := strings.Cut(iss.command(t, "", "client", "add", "--verifier", name), "\n")
+	return first
+}
+
+// postAs sends a body as a verifier does, with a NAME:SECRET, or as nobody with none.
+func (iss *issuerUnderTest) postAs(login, path, kind string, body []byte) (status int, err error) {
+	req, err := http.NewRequest(http.MethodPost, iss.url+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", kind)
+	if name, secret, ok := strings.Cut(login, ":"); ok {
+		req.SetBasicAuth(name, secret)
+	}
+	res, err := iss.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20))
+	return res.StatusCode, nil
 }
 
 // A guardUnderTest is a running `counterfoil guard`.

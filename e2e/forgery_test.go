@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 )
@@ -80,6 +81,16 @@ func newNotary(t *testing.T) *notaryUnderTest {
 	n := &notaryUnderTest{data: filepath.Join(dir, "notary"), socket: filepath.Join(dir, "notary.sock")}
 	n.start(t)
 	return n
+}
+
+// twin starts a second notary, with the same secrets.
+func (n *notaryUnderTest) twin(t *testing.T) *notaryUnderTest {
+	t.Helper()
+	dir := t.TempDir()
+	other := &notaryUnderTest{data: filepath.Join(dir, "notary"), socket: filepath.Join(dir, "notary.sock")}
+	copyFolder(t, n.data, other.data, "notary.key", "release.json")
+	other.start(t)
+	return other
 }
 
 // start starts the notary, again if it ran before, on the same secret.
@@ -199,6 +210,22 @@ func (f *field) untilPrepared(t *testing.T) {
 		}
 		return errors.New("there is none yet")
 	})
+}
+
+// An incident is what counterfoil incident list --json prints of one.
+type incident struct {
+	KeyID    string              `json:"kid"`
+	State    store.IncidentState `json:"state"`
+	Reporter string              `json:"reporter"`
+	Tokens   int                 `json:"tokens"`
+}
+
+func (f *field) incidents(t *testing.T) (list []incident) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(f.iss.command(t, "", "incident", "list", "--json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // strikeEach steals and forges once for each of a list, under load, and reports how

@@ -67,7 +67,7 @@ func (iss *hsmIssuer) rotate(t *testing.T) string {
 // sealed in the database.
 func (iss *hsmIssuer) places(t *testing.T) (inside, sealed int) {
 	t.Helper()
-	th := &thief{database: filepath.Join(iss.data, "counterfoil.db")}
+	th := thiefOf(iss.issuerUnderTest)
 	for _, state := range []string{"active", "standby"} {
 		for _, text := range th.sealed(t, state) {
 			if strings.HasPrefix(text, "pkcs11:") {

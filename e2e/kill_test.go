@@ -30,7 +30,7 @@ func TestKillOnPostgreSQL(t *testing.T) {
 	iss := newIssuer(t, nil, "--store", database)
 	killAmid(t, iss)
 
-	other := iss.node(t)
+	other := iss.node(t, "--store", database, "--issuer", iss.url)
 	revokedHere, alive := iss.signIn(t, "alice"), iss.signIn(t, "alice")
 	if err := iss.revokeSession(revokedHere.Refresh); err != nil {
 		t.Fatal(err)

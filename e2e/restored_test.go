@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -126,21 +125,12 @@ func (f *field) untilNoneSigns(t *testing.T, old map[string]keyring.State, sessi
 func (f *field) untilAnswered(t *testing.T, key *jwk.Key) {
 	t.Helper()
 	waitFor(t, f.iss.process, "incident that goes on", func() error {
-		out, err := tryCommand("", "incident", "show", key.KeyID(), "--json", "--data", f.iss.data)
-		if err != nil {
-			return err
+		for _, in := range f.incidents(t) {
+			if in.KeyID == key.KeyID() && in.State == store.IncidentSwitched && in.Reporter == "issuer/log" {
+				return nil
+			}
 		}
-		var in struct {
-			State    store.IncidentState `json:"state"`
-			Reporter string              `json:"reporter"`
-		}
-		if err := json.Unmarshal([]byte(out), &in); err != nil {
-			return err
-		}
-		if in.State != store.IncidentSwitched || in.Reporter != "issuer/log" {
-			return fmt.Errorf("%+v", in)
-		}
-		return nil
+		return fmt.Errorf("%+v", f.incidents(t))
 	})
 }
 
@@ -148,8 +138,8 @@ func (f *field) untilAnswered(t *testing.T, key *jwk.Key) {
 func (iss *issuerUnderTest) backup(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "backup.db")
-	source := url.URL{Scheme: "file", Opaque: filepath.Join(iss.data, "counterfoil.db"), RawQuery: "_pragma=busy_timeout(5000)"}
-	db, err := sql.Open("sqlite", source.String())
+	th := thiefOf(iss)
+	db, err := sql.Open(th.driver, th.database)
 	if err != nil {
 		t.Fatal(err)
 	}

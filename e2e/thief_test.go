@@ -18,15 +18,16 @@ import (
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/oauth"
 
-	_ "modernc.org/sqlite" // the thief reads the database himself
+	_ "github.com/jackc/pgx/v5/stdlib" // the thief reads the database himself
+	_ "modernc.org/sqlite"
 )
 
 // A thief has a copy of the issuer's database and of its key-encryption key, as
 // who stole the backup of both. He has neither the notary's secret nor a way to
 // ask the notary.
 type thief struct {
-	database string
-	kek      *jwk.Key
+	driver, database string
+	kek              *jwk.Key
 }
 
 func newThief(t *testing.T, iss *issuerUnderTest) *thief {
@@ -39,7 +40,18 @@ func newThief(t *testing.T, iss *issuerUnderTest) *thief {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &thief{database: filepath.Join(iss.data, "counterfoil.db"), kek: kek}
+	th := thiefOf(iss)
+	th.kek = kek
+	return th
+}
+
+// thiefOf is one who has only the database.
+func thiefOf(iss *issuerUnderTest) *thief {
+	if i := slices.Index(iss.args, "--store"); i >= 0 {
+		return &thief{driver: "pgx", database: iss.args[i+1]}
+	}
+	file := url.URL{Scheme: "file", Opaque: filepath.Join(iss.data, "counterfoil.db"), RawQuery: "mode=ro&_pragma=busy_timeout(5000)"}
+	return &thief{driver: "sqlite", database: file.String()}
 }
 
 // steal opens the key that signs now.
@@ -59,13 +71,12 @@ func (th *thief) steal(t *testing.T) *jwk.Key {
 // sealed reads the sealed signing keys in a state.
 func (th *thief) sealed(t *testing.T, state string) (all []string) {
 	t.Helper()
-	source := url.URL{Scheme: "file", Opaque: th.database, RawQuery: "mode=ro&_pragma=busy_timeout(5000)"}
-	db, err := sql.Open("sqlite", source.String())
+	db, err := sql.Open(th.driver, th.database)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	rows, err := db.Query("SELECT sealed FROM keys WHERE use = 'at+jwt' AND state = ?", state)
+	rows, err := db.Query("SELECT sealed FROM keys WHERE use = 'at+jwt' AND state = $1", state)
 	if err != nil {
 		t.Fatal(err)
 	}
