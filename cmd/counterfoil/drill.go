@@ -49,7 +49,8 @@ The issuer makes a key for the drill, with a standby, limited to one audience an
 some minutes, and forges one token with it. Everything then happens as it would
 for a stolen key, to this key only: the webhook is called and says that it is a
 drill. The tokens name nobody and permit nothing. They are shown to a verifier of
-the command's own and wherever --at says, such as a guard's /auth.
+the command's own and wherever --at says, such as a guard's /auth: there a token of
+nobody has to be answered 401.
 
 The answer is yes when every step held.`,
 		Example: "counterfoil drill key-leak --at http://127.0.0.1:8081/auth",
@@ -80,8 +81,15 @@ func (a *app) drillKeyLeak(ctx context.Context, f *drillFlags) error {
 	if err != nil {
 		return err
 	}
-	d := &drill{a: a, admin: admin, flags: f, places: places, began: a.now()}
+	d := &drill{a: a, admin: admin, flags: f}
+	for _, p := range places {
+		if err := p.probe(ctx); err != nil {
+			return err
+		}
+		d.places = append(d.places, p)
+	}
 	defer d.close()
+	d.began = a.now()
 	failed := d.run(ctx)
 	if err := d.print(failed); err != nil {
 		return err
@@ -245,7 +253,7 @@ func (d *drill) showHonest(ctx context.Context) (at time.Time, detail string, er
 	for _, p := range d.places {
 		ok, err := p.accepts(ctx, d.honest)
 		if err == nil && !ok {
-			err = errors.New("refused")
+			err = errors.New("refused; does it take tokens of " + d.state.Issuer + " for the audience " + printable(d.state.Audience) + "?")
 		}
 		if err != nil {
 			return at, "", fmt.Errorf("%s: %w", p.name(), err)

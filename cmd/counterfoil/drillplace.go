@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/guard"
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/jose/jwt"
 	"github.com/counterfoil/counterfoil/verifier"
@@ -15,6 +18,7 @@ import (
 
 const (
 	placeTimeout   = 10 * time.Second // of one request to a place
+	probeTimeout   = time.Second      // of the first one
 	maxPlaceAnswer = 1 << 20          // bytes that are read of one
 )
 
@@ -46,7 +50,7 @@ type urlPlace struct {
 	client *http.Client
 }
 
-func parsePlaces(urls []string) (places []place, err error) {
+func parsePlaces(urls []string) (places []urlPlace, err error) {
 	for _, raw := range urls {
 		u, err := fetch.ParseURL(raw)
 		if err != nil {
@@ -59,27 +63,64 @@ func parsePlaces(urls []string) (places []place, err error) {
 
 func (p urlPlace) name() string { return p.url }
 
-// accepts sends a GET with the token (RFC 6750, Section 2.1). 401 refuses it; 403
-// and 404 do not: the drill's token permits nothing, and there may be nothing there.
+// accepts shows the token. 401 refuses it; 403 and 404 do not: the drill's token
+// permits nothing, and there may be nothing there.
 func (p urlPlace) accepts(ctx context.Context, token string) (bool, error) {
+	status, err := p.show(ctx, token)
+	switch {
+	case err != nil:
+		return false, err
+	case status == http.StatusUnauthorized:
+		return false, nil
+	case status < http.StatusBadRequest, status == http.StatusForbidden, status == http.StatusNotFound:
+		return true, nil
+	}
+	return false, fmt.Errorf("it answered %s", inWords(status))
+}
+
+// show sends a GET with the token (RFC 6750, Section 2.1) and returns the status, from a
+// guard the one that it means.
+func (p urlPlace) show(ctx context.Context, token string) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return false, errors.New("no answer")
+		return 0, errors.New("no answer")
 	}
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, maxPlaceAnswer))
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized:
-		return false, nil
-	case resp.StatusCode < http.StatusBadRequest, resp.StatusCode == http.StatusForbidden, resp.StatusCode == http.StatusNotFound:
-		return true, nil
+	if meant, err := strconv.Atoi(resp.Header.Get(guard.StatusHeader)); err == nil {
+		return meant, nil
 	}
-	return false, fmt.Errorf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	return resp.StatusCode, nil
+}
+
+func inWords(status int) string {
+	return strings.TrimSpace(fmt.Sprint(status, " ", http.StatusText(status)))
+}
+
+// junk looks like a token, and no key of anybody has signed it.
+const junk = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.AAAA"
+
+// probe looks whether anybody checks tokens at p, before anything is made: where every
+// token passes, a drill would wait in vain for the forged one to be refused.
+func (p urlPlace) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	status, err := p.show(ctx, junk)
+	switch {
+	case err != nil:
+		return hinted(fmt.Errorf("--at %s: %w", p.url, err), "is that the address? a guard and a service say in their log where they listen")
+	case status == http.StatusUnauthorized:
+		return nil
+	case status >= http.StatusInternalServerError:
+		return hinted(fmt.Errorf("--at %s: it answered %s", p.url, inWords(status)), "is it ready? a guard says so at /readyz")
+	}
+	return hinted(fmt.Errorf("--at %s: it answered %s to a token of nobody, and not 401: no verifier looks at tokens there", p.url, inWords(status)),
+		"a guard's URL ends in /auth; of a service name a path that needs a token")
 }
 
 // keyIDOf says which key a token names.
