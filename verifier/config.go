@@ -44,7 +44,8 @@ type Config struct {
 
 	// Credential is what "counterfoil client add --verifier NAME" printed:
 	// NAME:SECRET, and in a second line the issuer's root key. The feed is keyed
-	// for its holders only. CredentialFile names a file that holds it, read again
+	// for its holders only. With one, or with Root or FeedURLs, metadata
+	// without a feed are not believed; with a root key, nor are those without signed keys. CredentialFile names a file that holds it, read again
 	// at each use.
 	Credential     string
 	CredentialFile string
@@ -156,6 +157,18 @@ func (c *Config) checkURLs() error {
 		return err
 	}
 	return nil
+}
+
+// expectsFeed reports whether the configuration says that the issuer has a feed.
+func (c *Config) expectsFeed() bool {
+	return c.Credential != "" || c.CredentialFile != "" || c.Root != "" || len(c.FeedURLs) > 0
+}
+
+// expectsSignedKeys reports whether the configuration names the key that vouches for
+// those of the issuer. A credential that cannot be read yet may name it.
+func (c *Config) expectsSignedKeys() bool {
+	root, err := c.rootThumbprint()
+	return root != "" || err != nil
 }
 
 // discovers reports whether keys and feed are found by discovery.

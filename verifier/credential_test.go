@@ -15,6 +15,7 @@ import (
 // Who stands in the path at the first contact is not taken for the issuer.
 func TestThreat133CredentialNamesTheRoot(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
+		signing(o)
 		dir := t.TempDir()
 		naming := func(root *jwk.Key) func(*verifier.Config) {
 			return func(c *verifier.Config) {
@@ -42,6 +43,7 @@ func TestThreat133CredentialNamesTheRoot(t *testing.T) {
 // A root that only the connection vouched for is worth a warning.
 func TestRootTakenAsItCame(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
+		signing(o)
 		for named, want := range map[string]string{"": "level=WARN", "\nroot " + o.root.Thumbprint(): "level=INFO"} {
 			var log strings.Builder
 			v := o.ready(t, func(c *verifier.Config) {

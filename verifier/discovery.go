@@ -117,7 +117,12 @@ func (v *Verifier) adopt(ctx context.Context, body []byte) error {
 	return v.state.write(metadataFile, body)
 }
 
-// mayAdopt holds metadata against what those before them said.
+// errNoFeed reports metadata that say less than the configuration knows. Somebody on
+// the way may have left the lines out, to be believed with keys of his own.
+var errNoFeed = errors.New("metadata name no revocation feed, or no signed keys, and the credential or another setting is for those: " +
+	"is Issuer the right one, or does something on the way change its answers?")
+
+// mayAdopt holds metadata against the configuration, and what those before them said.
 func (v *Verifier) mayAdopt(m *oauth.Metadata, before found) error {
 	if err := v.checkKeysURL(m.JWKSURI); err != nil {
 		return err
@@ -128,6 +133,8 @@ func (v *Verifier) mayAdopt(m *oauth.Metadata, before found) error {
 		}
 	}
 	switch {
+	case m.Feed == "" && v.cfg.expectsFeed(), m.SignedJWKSURI == "" && v.cfg.expectsSignedKeys():
+		return errNoFeed
 	case before.feed != nil && m.Feed == "":
 		return errors.New("metadata no longer name the revocation feed that they named before")
 	case before.signed && m.SignedJWKSURI == "":

@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 	"github.com/counterfoil/counterfoil/verifier"
 )
@@ -33,6 +37,50 @@ func TestThreat133MetadataWithoutTheFeed(t *testing.T) {
 		o.shut()
 		allRefused(t, o, o.ready(t, keep), 1)
 	})
+}
+
+// Who leaves the feed, or the signed keys, out of the metadata of the first contact is
+// not believed with keys of his own: the credential says that there are both.
+func TestThreat133FirstMetadataWithoutTheFeed(t *testing.T) {
+	named := func(o *origin) string { return credential + "\nroot " + o.root.Thumbprint() }
+	for name, test := range map[string]struct {
+		left   string
+		config func(o *origin, c *verifier.Config)
+	}{
+		"credential":          {"counterfoil_feed", func(_ *origin, c *verifier.Config) { c.Credential = credential }},
+		"credential and root": {"counterfoil_feed", func(o *origin, c *verifier.Config) { c.Credential = named(o) }},
+		"root":                {"counterfoil_feed", func(o *origin, c *verifier.Config) { c.Credential, c.Root = "", o.root.Thumbprint() }},
+		"mirror":              {"counterfoil_feed", func(o *origin, c *verifier.Config) { c.Credential, c.FeedURLs = "", []string{o.iss + "/mirror"} }},
+		"signed keys":         {"signed_jwks_uri", func(o *origin, c *verifier.Config) { c.Credential = named(o) }},
+		"credential not yet readable": {"signed_jwks_uri", func(_ *origin, c *verifier.Config) {
+			c.Credential, c.CredentialFile = "", filepath.Join(t.TempDir(), "later")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, o *origin) {
+				signing(o)
+				o.door(oauth.WellKnownOpenID, func(w http.ResponseWriter, r *http.Request) {
+					rec := httptest.NewRecorder()
+					o.answer(rec, r)
+					var m map[string]any
+					if err := json.Unmarshal(rec.Body.Bytes(), &m); err != nil || m[test.left] == nil {
+						w.WriteHeader(http.StatusNotFound)
+						return
+					}
+					delete(m, test.left)
+					json.NewEncoder(w).Encode(m)
+				})
+				v := o.verifier(t, func(c *verifier.Config) { test.config(o, c) })
+				pass(time.Minute)
+				if err := v.Ready(); !errors.Is(err, verifier.ErrNotReady) || !strings.Contains(err.Error(), "metadata name no") {
+					t.Errorf("Ready: %v", err)
+				}
+				if err := verify(t, v, o.token(t, nil)); !errors.Is(err, verifier.ErrNotReady) {
+					t.Errorf("by keys of whoever answers: %v", err)
+				}
+			})
+		})
+	}
 }
 
 // Nothing proves a token yet, so one that would have to be proved does not pass.

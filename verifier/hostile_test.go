@@ -483,6 +483,7 @@ func TestThreat133NewFeedKeys(t *testing.T) {
 
 func TestThreat133PinnedRoot(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
+		signing(o)
 		v := o.verifier(t, func(c *verifier.Config) { c.Root = generate(t, jwk.EdDSA).Thumbprint() })
 		pass(10 * time.Second)
 		if err := v.Ready(); !errors.Is(err, verifier.ErrNotReady) {

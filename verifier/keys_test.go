@@ -192,7 +192,7 @@ func TestThreat129IssuerOnTheInnerNetwork(t *testing.T) {
 func TestNoFeed(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		o.door("", broken)
-		v := o.verifier(t, nil)
+		v := o.verifier(t, func(c *verifier.Config) { c.Credential = "" })
 		pass(10 * time.Minute)
 		if err := v.Ready(); !errors.Is(err, verifier.ErrNotReady) {
 			t.Fatalf("an error passed for an issuer without a feed: %v", err)

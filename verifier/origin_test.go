@@ -560,12 +560,16 @@ func (o *origin) token(t testing.TB, changes claims) string {
 	return token
 }
 
-// config is that of a verifier with a credential.
+// config is that of a verifier, with a credential if there is a feed.
 func (o *origin) config() verifier.Config {
-	return verifier.Config{
+	cfg := verifier.Config{
 		Issuer: o.iss, Audience: audience, Credential: credential,
 		HTTPClient: o.ln.Client(), Log: slog.New(slog.DiscardHandler),
 	}
+	if o.noFeed {
+		cfg.Credential = ""
+	}
+	return cfg
 }
 
 // verifier opens one and waits until nothing moves any more.

@@ -117,6 +117,7 @@ func TestThreat73SensitiveRoutesCloseWhenBlind(t *testing.T) {
 // pinned afterwards counts for more.
 func TestThreat133RootPinnedAfterTheStateWasSaved(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
+		signing(o)
 		dir := t.TempDir()
 		saved := o.ready(t, func(c *verifier.Config) { c.StateDir = dir })
 		pass(time.Minute)
