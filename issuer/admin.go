@@ -129,10 +129,10 @@ func bearer(r *http.Request) (string, error) {
 
 // adminError is the table of what goes wrong in administration.
 func adminError(err error) error {
-	if answer, ok := session.Answer(err).(*serve.Error); ok {
+	if answer := keysError(err); answer != nil {
 		return answer
 	}
-	if answer := keysError(err); answer != nil {
+	if answer, ok := session.Answer(err).(*serve.Error); ok {
 		return answer
 	}
 	var input *account.InputError

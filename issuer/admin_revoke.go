@@ -213,9 +213,13 @@ func (i *Issuer) sessionRows(tx *store.Tx, user string) ([]sessionJSON, error) {
 		if st.User != nil {
 			name = st.User.Name
 		}
+		refreshed := row.RotatedAt
+		if refreshed.After(st.Now) {
+			refreshed = st.Now // its answer is owed until then
+		}
 		list = append(list, sessionJSON{
 			ID: row.ID, UserID: row.UserID, User: name, ClientID: row.ClientID, Tenant: row.Tenant,
-			Audience: row.Audience, Scope: row.Scope, Created: row.Created.UTC(), Refreshed: row.RotatedAt.UTC(),
+			Audience: row.Audience, Scope: row.Scope, Created: row.Created.UTC(), Refreshed: refreshed.UTC(),
 			Expires: row.Expires.UTC(),
 		})
 	}

@@ -2,6 +2,8 @@ package session
 
 import "github.com/counterfoil/counterfoil/internal/wire"
 
+const SignLimit = signLimit
+
 // SignRefresh puts the right MAC at the end of the bytes of a refresh token, as
 // somebody can who has the key.
 func SignRefresh(keys RefreshKeys, raw []byte) string {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/notary"
 )
@@ -20,6 +21,10 @@ import (
 // warnSize is the length in bytes from which an access token is remarked upon: it
 // travels with every request, and proxies begin to refuse headers above 4 KiB.
 const warnSize = 1 << 10
+
+// signLimit bounds the wait for one signature of a key that is held elsewhere. It is
+// a part of [RefreshGrace]: whoever waited that long in vain can still come back.
+const signLimit = 5 * time.Second
 
 // A Minter makes access tokens (RFC 9068). It is safe for concurrent use.
 type Minter struct {
@@ -29,6 +34,7 @@ type Minter struct {
 	tagger   notary.Tagger
 	witness  notary.Witnesser    // nil: tokens have no witness
 	absent   atomic.Bool         // the notary did not answer the last time
+	mute     atomic.Bool         // the key did not sign the last time
 	claims   map[string][]string // by audience: the users' own claims it receives; an absent one receives all
 	log      *slog.Logger
 }
@@ -79,18 +85,30 @@ var errWitnessPlace = errors.New("session: the witness is not the last header pa
 
 var errSessionOver = errors.New("session: no time is left for an access token")
 
-// Ready reports whether the notary that did not answer the last time does so by
-// now: [notary.ErrUnavailable] says that no token can be made. Whoever is about to
-// change something for the sake of a token asks first.
-func (m *Minter) Ready(ctx context.Context) error {
-	if !m.absent.Load() {
+var errSilent = fmt.Errorf("session: no signature within %v: %w", signLimit, jwk.ErrUnavailable)
+
+// Ready reports whether the notary, or the key of signer, that did not do its part
+// the last time does so by now. An error says that no token can be made, as those of
+// [Minter.Mint] do. Whoever is about to change something for the sake of a token
+// asks first.
+func (m *Minter) Ready(ctx context.Context, signer *jws.Signer) error {
+	if m.absent.Load() {
+		_, err := m.tagger.Tag(ctx, readyKey, notary.Digest{})
+		if m.heard(err) != nil {
+			return err
+		}
+	}
+	if !m.mute.Load() {
 		return nil
 	}
-	_, err := m.tagger.Tag(ctx, readyKey, notary.Digest{})
-	return m.heard(err)
+	return m.signed(ctx, func(ctx context.Context) error {
+		_, err := signer.Key().SignContext(ctx, []byte(readyKey))
+		return err
+	})
 }
 
-// readyKey is a kid that no key has.
+// readyKey is a kid that no key has. It is nothing that a JWS has signed either,
+// which always has a dot.
 const readyKey = "counterfoil/ready"
 
 // heard remembers whether the notary answered.
@@ -99,8 +117,22 @@ func (m *Minter) heard(err error) error {
 	return err
 }
 
+// signed has sign ask the key, for signLimit at most, and remembers whether it
+// signed.
+func (m *Minter) signed(ctx context.Context, sign func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, signLimit)
+	defer cancel()
+	err := sign(limited)
+	m.mute.Store(err != nil)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return errSilent
+	}
+	return err
+}
+
 // Mint makes an access token for a session with the given scope. Without the
-// notary it makes none: the error is then [notary.ErrUnavailable].
+// notary it makes none: the error is then [notary.ErrUnavailable]. It is
+// [jwk.ErrUnavailable] when who holds the key does not sign.
 //
 // standing is the one statement that said yes: its head becomes rsq and its time
 // iat, and it holds the user and the state of signer's key. A revocation that
@@ -138,7 +170,7 @@ func (m *Minter) sign(ctx context.Context, signer *jws.Signer, rest []byte) (str
 		if m.heard(err) != nil {
 			return "", err
 		}
-		return signer.SignContext(ctx, notary.Join(jti, rest))
+		return m.compact(ctx, signer, notary.Join(jti, rest))
 	}
 	jti, witness, err := m.witness.TagWitness(ctx, kid, signer.Header(), rest)
 	if m.heard(err) != nil {
@@ -153,7 +185,16 @@ func (m *Minter) sign(ctx context.Context, signer *jws.Signer, rest []byte) (str
 	if bare, _ := notary.SplitWitness(witnessed.Header()); bare != signer.Header() {
 		return "", errWitnessPlace
 	}
-	return witnessed.SignContext(ctx, notary.Join(jti, rest))
+	return m.compact(ctx, witnessed, notary.Join(jti, rest))
+}
+
+// compact signs the payload.
+func (m *Minter) compact(ctx context.Context, signer *jws.Signer, payload []byte) (token string, err error) {
+	err = m.signed(ctx, func(ctx context.Context) error {
+		token, err = signer.SignContext(ctx, payload)
+		return err
+	})
+	return token, err
 }
 
 func (m *Minter) payload(standing *store.Standing, sess *store.Session, scope string) (*accessClaims, error) {

@@ -189,3 +189,12 @@ func TestRotationOnTheOtherNode(t *testing.T) {
 		t.Error("a token under the killed key is accepted")
 	}
 }
+
+func TestSigningTokenAwayFromPostgres(t *testing.T) {
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			f, _ := newNodes(t)
+			f.outlived(f.signInToken(), fault.err, fault.status)
+		})
+	}
+}

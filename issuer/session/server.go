@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
@@ -133,7 +134,7 @@ const signerAttempts = 3
 // Nothing is changed while no token could be made: a session's next refresh token
 // would wait for an answer that does not come, and be taken for stolen after that.
 func (s *Server) decide(ctx context.Context, fn func(tx *store.Tx, kid string) error) (*jws.Signer, error) {
-	err := s.minter.Ready(ctx)
+	err := s.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -158,20 +159,35 @@ func (s *Server) decide(ctx context.Context, fn func(tx *store.Tx, kid string) e
 	return nil, unavailable(time.Second, err)
 }
 
+// ready returns an error when it is known that no token can be made.
+func (s *Server) ready(ctx context.Context) error {
+	signer, err := s.cfg.Keys.Signer(s.cfg.Algorithm)
+	if err != nil {
+		return unavailable(time.Second, err)
+	}
+	return s.minter.Ready(ctx, signer)
+}
+
 // Answer turns trouble into an answer: 503, temporarily_unavailable with Retry-After
 // for an error of the store that is no refusal ([store.ErrUnavailable]), for a notary
-// that does not answer ([notary.ErrUnavailable]), and for a context that ended on the
-// way there. It tells the client nothing about its tokens. Any other error is
+// or a holder of keys that does not answer ([notary.ErrUnavailable],
+// [jwk.ErrUnavailable]), and for a context that ended on the way there. It tells the client nothing about its tokens. Any other error is
 // returned as it is.
 func Answer(err error) error {
 	if _, made := err.(*serve.Error); made {
 		return err
 	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, notary.ErrUnavailable) ||
+	if errors.Is(err, store.ErrUnavailable) || untokened(err) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return unavailable(time.Second, err)
 	}
 	return err
+}
+
+// untokened reports whether err says that no token can be made now, be the request
+// good or not.
+func untokened(err error) bool {
+	return errors.Is(err, notary.ErrUnavailable) || errors.Is(err, jwk.ErrUnavailable)
 }
 
 // viewLimit bounds a read of the store when that does not answer. It takes a few

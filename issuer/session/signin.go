@@ -12,7 +12,6 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuer/web"
-	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/oauth"
 )
 
@@ -123,7 +122,7 @@ func (s *Server) signIn(r *http.Request, c *credentials) (*issued, error) {
 	if !known {
 		name = c.Username // nobody is called that; limited like any other
 	}
-	if err := s.minter.Ready(r.Context()); err != nil {
+	if err := s.ready(r.Context()); err != nil {
 		return nil, err // before an attempt is counted and a password hashed
 	}
 	addr := serve.ClientAddr(r, s.cfg.TrustedProxies)
@@ -145,7 +144,7 @@ func (s *Server) signIn(r *http.Request, c *credentials) (*issued, error) {
 			Status: http.StatusServiceUnavailable, Code: oauth.TemporarilyUnavailable,
 			Description: "too many sign-ins at the moment", RetryAfter: busyRetry,
 		}
-	case errors.Is(err, notary.ErrUnavailable):
+	case untokened(err):
 		attempt.GiveBack()
 	}
 	return out, err

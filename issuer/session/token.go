@@ -10,7 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
-	"github.com/counterfoil/counterfoil/notary"
+	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -119,30 +119,44 @@ func (s *Server) renew(r *http.Request, token string, form map[string]string) (*
 		return nil, err
 	}
 	t.out.refreshLife = s.refreshLife(t.out.session, t.now.Now)
-	t.out.access, err = s.minter.Mint(r.Context(), signer, t.now, t.out.session, t.out.scope)
-	if errors.Is(err, notary.ErrUnavailable) {
-		t.keepOpen(r.Context())
-	}
-	return &t.out, err
+	return &t.out, t.mint(r.Context(), signer)
 }
 
-// outageGrace is how long the token before gets the successor of a rotation whose
-// access token could not be made, instead of RefreshGrace.
-const outageGrace = time.Hour
+// mint makes the access token of a rotation that is committed. It does not end with
+// the request: whoever hangs up must not choose how long a token that he used stays
+// good.
+func (t *renewal) mint(ctx context.Context, signer *jws.Signer) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RefreshGrace)
+	defer cancel()
+	t.out.access, err = t.s.minter.Mint(ctx, signer, t.now, t.out.session, t.out.scope)
+	if err != nil {
+		t.keepOpen(context.WithoutCancel(ctx))
+	}
+	return err
+}
 
-// keepOpen lets the client that is told to come back do so with the token that it
-// has: the notary went away between the commit and the tag. [Server.decide] asks the
-// notary before the next rotation.
+// keepOpen lets a client that was given nothing come back with the token that it has:
+// the notary, or who holds the signing key, went away between the commit and the
+// answer. [Server.decide] asks them before the next rotation.
+//
+// The rotation is dated ahead, so that it is no older than RefreshGrace for as long as
+// the session may be idle. It is not undone, since another tab may have been given its
+// token.
 func (t *renewal) keepOpen(ctx context.Context) {
-	row, next := t.out.session, t.out.refresh
-	err := t.s.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		return tx.RotateSession(store.Rotation{
-			ID: row.ID, From: next.Counter, FromEpoch: next.Epoch, To: next.Counter, Epoch: next.Epoch,
-			SecretHash: next.SecretHash(), Holder: t.holder, At: t.now.Now.Add(outageGrace),
-		})
+	sid := t.out.session.ID
+	err := t.s.store.Update(ctx, func(tx *store.Tx) error {
+		return tx.RotateSession(t.dated(t.out.refresh, t.now.Now.Add(t.s.cfg.IdleLife)))
 	})
 	if err != nil && !errors.Is(err, store.ErrConflict) {
-		t.s.cfg.Log.Warn("a session may end at its next renewal", "sid", row.ID, "err", err)
+		t.s.cfg.Log.Warn("a session may end at its next renewal", "sid", sid, "err", err)
+	}
+}
+
+// dated is the rotation to next, done already, at another time.
+func (t *renewal) dated(next *Refresh, at time.Time) store.Rotation {
+	return store.Rotation{
+		ID: next.SessionID(), From: next.Counter, FromEpoch: next.Epoch, To: next.Counter, Epoch: next.Epoch,
+		SecretHash: next.SecretHash(), Holder: t.holder, At: at,
 	}
 }
 
@@ -180,7 +194,7 @@ func (t *renewal) decide(tx *store.Tx, kid string) (err error) {
 	case Rotate, Adopt:
 		return t.rotate(tx, *row)
 	case Repeat:
-		return t.grant(row, t.presented.Next(row.Epoch))
+		return t.repeat(tx, row)
 	case Theft:
 		return t.s.endSession(tx, t.now, audit.Event{Actor: "issuer", Action: audit.RefreshReuse, Detail: "sub=" + row.UserID})
 	}
@@ -213,6 +227,19 @@ func (t *renewal) rotate(tx *store.Tx, row store.Session) error {
 		return err
 	}
 	return tx.RotateSession(rotation)
+}
+
+// repeat gives the successor that the row has. One that was kept open is from now on
+// as any other.
+func (t *renewal) repeat(tx *store.Tx, row *store.Session) error {
+	next := t.presented.Next(row.Epoch)
+	if err := t.grant(row, next); err != nil {
+		return err
+	}
+	if !row.RotatedAt.After(t.now.Now) {
+		return nil
+	}
+	return tx.RotateSession(t.dated(next, t.now.Now))
 }
 
 // grant fills in what the client is given: the scope of the session as far as
