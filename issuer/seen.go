@@ -23,6 +23,10 @@ func (i *Issuer) openDesk(ctx context.Context) (*forgery.Desk, error) {
 	})
 }
 
+// reportTimeout bounds how long a verifier may take to send a report or a token: one
+// gives up after five seconds itself.
+const reportTimeout = 10 * time.Second
+
 // evidenceType is the media type of a token shown as evidence (RFC 7519, Section 10.3.1).
 const evidenceType = "application/jwt"
 
@@ -98,9 +102,13 @@ func (i *Issuer) report(w http.ResponseWriter, r *http.Request, path, want strin
 	if reporter, err = i.door.verifier(r); err != nil {
 		return "", nil, err
 	}
+	// Where a connection knows no deadlines, the server's own time limit holds.
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(reportTimeout))
 	if body, err = serve.ReadBody(w, r, want, limit); err != nil {
 		return "", nil, err
 	}
+	_ = conn.SetReadDeadline(time.Time{})
 	if i.desk.Answer() != forgery.Off {
 		return reporter, body, nil
 	}

@@ -3,6 +3,7 @@ package issuer_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -339,3 +340,32 @@ func TestThreat82AnswerWaitsForVerifiers(t *testing.T) {
 		t.Errorf("another key signed after %v", d)
 	}
 }
+
+// A timedWriter is a connection that knows deadlines.
+type timedWriter struct {
+	*httptest.ResponseRecorder
+	limit time.Time
+}
+
+func (w *timedWriter) SetReadDeadline(t time.Time) error { w.limit = t; return nil }
+
+// A body is read against a deadline, which does not outlive it.
+func TestSlowReportsHaveAnEnd(t *testing.T) {
+	n := newNode(t)
+	for path, contentType := range map[string]string{"/revocation/seen": notary.ReportType, "/revocation/seen/evidence": "application/jwt"} {
+		w := &timedWriter{ResponseRecorder: httptest.NewRecorder()}
+		var left time.Duration
+		body := readerFunc(func([]byte) (int, error) { left = time.Until(w.limit); return 0, io.EOF })
+		r := httptest.NewRequest("POST", n.url+path, body)
+		r.RemoteAddr = "127.0.0.1:1"
+		r.Header.Set("Content-Type", contentType)
+		n.ServeHTTP(w, r)
+		if left <= 0 || left > 10*time.Second || !w.limit.IsZero() {
+			t.Errorf("%s: %d, %v left while it was read, then %v", path, w.Code, left, w.limit)
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
