@@ -184,9 +184,7 @@ func (v *Verifier) verifyAnew(token string) (*checked, error) {
 	// Before the verification: if the set is replaced meanwhile, the token is
 	// not found again, instead of found under keys that it was not verified with.
 	keys, at := v.keys.set(), v.policy.Now()
-	if v.cfg.Cookies {
-		token = strings.Clone(token) // which may be a little of a long header
-	}
+	token = strings.Clone(token) // which may be a little of something long, that we would keep
 	t, err := jwt.Verify[Access](v.policy, &v.keys, token)
 	if err != nil {
 		return nil, v.suspect(token, err)

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -83,8 +85,9 @@ type Config struct {
 	// OpenWhenBlind accepts tokens even after the feed has been silent for
 	// longer than a token lives. Sensitive routes stay closed.
 	OpenWhenBlind bool
-	// Instance names this process in acknowledgements; default the host name
-	// and a random number.
+	// Instance names this process in acknowledgements, in at most 64 printable
+	// characters; default the host name and a random number. Two processes with one
+	// name count as one, of which only the newer word is known.
 	Instance string
 
 	// Cookies accepts the token from the cookie [CookieName] too, and then
@@ -135,6 +138,9 @@ func (c *Config) check() error {
 		c.Log = slog.Default()
 	}
 	c.Instance = cmp.Or(c.Instance, defaultInstance())
+	if len(c.Instance) > maxInstance || strings.ContainsFunc(c.Instance, unicode.IsControl) {
+		return errors.New("verifier: Instance is longer than 64 bytes, or has control characters")
+	}
 	if c.Root != "" && !isThumbprint(c.Root) {
 		return errors.New("verifier: Root is not an RFC 7638 thumbprint")
 	}

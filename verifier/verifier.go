@@ -28,8 +28,9 @@ type Verifier struct {
 	mu      sync.Mutex
 	problem error // of the last discovery; nil when it succeeded
 
-	stop context.CancelFunc
-	work sync.WaitGroup
+	stop    context.CancelFunc
+	unwatch func() bool // of the context given to Open
+	work    sync.WaitGroup
 }
 
 // found is what discovery has found.
@@ -42,8 +43,8 @@ type found struct {
 // has a feed, the table are there, checks answer [ErrNotReady], and
 // [Verifier.Ready] says why. An error means that cfg cannot work.
 //
-// The background work ends with ctx or with Close, whichever is first; the
-// caller closes the Verifier in any case. A server that finishes its requests after a
+// The background work ends with ctx or with Close, whichever is first: ctx is no limit
+// for the start. The caller closes the Verifier in any case. A server that finishes its requests after a
 // signal gives a ctx that goes on as long.
 func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 	if err := cfg.check(); err != nil {
@@ -58,6 +59,7 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 	if v.state, err = openState(cfg.StateDir, cfg.Issuer); err != nil {
 		return nil, err
 	}
+	v.unwatch = context.AfterFunc(ctx, v.abandoned)
 	ctx, v.stop = context.WithCancel(ctx)
 	switch {
 	case cfg.Keys != nil:
@@ -70,6 +72,7 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 		v.work.Go(func() { v.discover(ctx) })
 	}
 	if err != nil {
+		v.unwatch()
 		v.stop()
 		return nil, err
 	}
@@ -81,6 +84,7 @@ func Open(ctx context.Context, cfg Config) (*Verifier, error) {
 // state. The Verifier goes on checking with what it holds, as long as the staleness of
 // that allows. What is shown to it from then on is not reported.
 func (v *Verifier) Close() error {
+	v.unwatch()
 	v.stop()
 	v.work.Wait()
 	if r := v.keys.remote.Load(); r != nil {
@@ -91,6 +95,17 @@ func (v *Verifier) Close() error {
 		return f.save()
 	}
 	return nil
+}
+
+var errAbandoned = errors.New("the context given to Open has ended: keys and revocations are not followed any more")
+
+// abandoned says that the work has ended before Close: perhaps somebody took the
+// context for a limit of the start.
+func (v *Verifier) abandoned() {
+	v.mu.Lock()
+	v.problem = errAbandoned
+	v.mu.Unlock()
+	v.cfg.Log.Warn("verifier stopped", "iss", v.cfg.Issuer, "err", errAbandoned)
 }
 
 func (v *Verifier) feed() *feed {
