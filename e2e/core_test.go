@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/testport"
 )
 
 // nobody is who the processes run as when the test runs as root: to root every file
@@ -110,8 +112,8 @@ func shoot(t *testing.T, p *process, sig syscall.Signal) {
 // programs starts the three programs that hold secrets in the yard.
 func (y *yard) programs(t *testing.T) map[string]*process {
 	t.Helper()
-	issuer := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
-	guard := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	issuer := fmt.Sprintf("http://127.0.0.1:%d", testport.Free(t))
+	guard := fmt.Sprintf("127.0.0.1:%d", testport.Free(t))
 	data := filepath.Join(y.dir, "d")
 	serve := y.start(t, "serve", y.binary, "serve", "--data", data, "--issuer", issuer, "--listen", strings.TrimPrefix(issuer, "http://"))
 	waitFor(t, serve, "ready issuer", ready(plain, issuer+"/readyz"))

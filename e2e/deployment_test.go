@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/testport"
 )
 
 // cheapHash is for tests that sign in some hundred times.
@@ -46,7 +48,7 @@ func newIssuer(t *testing.T, tls *certificate, args ...string) *issuerUnderTest 
 func newIssuerWith(t *testing.T, tls *certificate, config string, args ...string) *issuerUnderTest {
 	t.Helper()
 	iss := &issuerUnderTest{
-		data: filepath.Join(t.TempDir(), "data"), port: freePort(t), tls: tls,
+		data: filepath.Join(t.TempDir(), "data"), port: testport.Free(t), tls: tls,
 		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 128}},
 		config: config, args: args,
 	}
@@ -77,7 +79,7 @@ func (iss *issuerUnderTest) argv(t *testing.T) []string {
 func (iss *issuerUnderTest) node(t *testing.T, args ...string) *issuerUnderTest {
 	t.Helper()
 	other := *iss
-	other.data, other.port, other.args = filepath.Join(t.TempDir(), "data"), freePort(t), args
+	other.data, other.port, other.args = filepath.Join(t.TempDir(), "data"), testport.Free(t), args
 	copyFolder(t, iss.data, other.data, "kek.json", "notary.key", "webhook.key")
 	other.url = fmt.Sprintf("http://127.0.0.1:%d", other.port)
 	other.process = start(t, "second issuer", nil, other.argv(t)...)
@@ -238,7 +240,7 @@ func newGuard(t *testing.T, iss *issuerUnderTest, name string, args ...string) *
 
 func newGuardOn(t *testing.T, iss *issuerUnderTest, name, credential, state string, args ...string) *guardUnderTest {
 	t.Helper()
-	g := &guardUnderTest{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), state: state}
+	g := &guardUnderTest{addr: fmt.Sprintf("127.0.0.1:%d", testport.Free(t)), state: state}
 	g.url = "http://" + g.addr
 	g.argv = []string{binaries.counterfoil, "guard", "--issuer", iss.url, "--audience", "api",
 		"--listen", g.addr, "--state", g.state, "--credential", credential}
@@ -303,7 +305,7 @@ func newNginx(t *testing.T, upstream string, guards ...*guardUnderTest) []string
 	var servers strings.Builder
 	var urls []string
 	for i, g := range guards {
-		port := freePort(t)
+		port := testport.Free(t)
 		urls = append(urls, fmt.Sprintf("http://127.0.0.1:%d", port))
 		servers.WriteString(nginxServer(t, i, port, g.addr, upstream))
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testport"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwt"
@@ -60,7 +61,7 @@ func newFieldOver(t *testing.T, tls *certificate, answer string) *field {
 	f.iss = newIssuerWith(t, tls, config, "--notary-at", "unix:"+f.notary.socket)
 	f.iss.addUser(t, "alice")
 	for i := range 3 {
-		debug := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		debug := fmt.Sprintf("127.0.0.1:%d", testport.Free(t))
 		f.debug = append(f.debug, debug)
 		f.guards = append(f.guards, newGuard(t, f.iss, fmt.Sprintf("guard-%d", i+1), "--debug-listen", debug))
 	}

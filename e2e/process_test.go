@@ -150,16 +150,6 @@ func (p *process) kill() {
 	}
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // waitFor polls until ok answers nil.
 func waitFor(t *testing.T, p *process, what string, ok func() error) {
 	t.Helper()

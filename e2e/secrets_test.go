@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testport"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwe"
 )
@@ -238,7 +239,7 @@ func newDebuggedNotary(t *testing.T, debug string) *notaryUnderTest {
 
 func newDebuggedGuard(t *testing.T, iss *issuerUnderTest, debug string) *guardUnderTest {
 	t.Helper()
-	g := &guardUnderTest{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	g := &guardUnderTest{addr: fmt.Sprintf("127.0.0.1:%d", testport.Free(t))}
 	g.url = "http://" + g.addr
 	g.process = start(t, "guard", nil, binaries.counterfoil, "guard", "--issuer", iss.url, "--audience", "api", "--listen", g.addr,
 		"--credential", iss.credential(t, "guard"), "--debug-listen", "unix:"+debug, "--log-level", "debug")

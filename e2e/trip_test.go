@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/testport"
 )
 
 // revocationBound is what we promise; a test on a shared machine asserts five
@@ -25,7 +27,7 @@ func TestTrip(t *testing.T) {
 	iss := newIssuer(t, &cert)
 	iss.addUser(t, "alice")
 	one, two := newGuard(t, iss, "guard-one"), newGuard(t, iss, "guard-two")
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := fmt.Sprintf("127.0.0.1:%d", testport.Free(t))
 	upstream := "http://" + address
 	orders := start(t, "orders", cert.env(), binaries.orders, "-issuer", iss.url,
 		"-listen", address, "-credential", iss.credential(t, "orders"))

@@ -12,6 +12,7 @@ package issuertest
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testport"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
@@ -80,11 +82,12 @@ func Start(t testing.TB, cfg issuer.Config) *Issuer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	address := fmt.Sprintf("127.0.0.1:%d", testport.Free(t)) // for a restart, too
+	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &Issuer{URL: "http://" + ln.Addr().String(), dir: t.TempDir(), cfg: cfg, kek: kek}
+	i := &Issuer{URL: "http://" + address, dir: t.TempDir(), cfg: cfg, kek: kek}
 	rand.Read(i.secret[:])
 	i.start(t, ln)
 	t.Cleanup(func() { i.stop(t) })
