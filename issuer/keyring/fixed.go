@@ -77,6 +77,12 @@ func (k *Keyring) openFixed(ctx context.Context) error {
 	return k.openStandbySecret(ctx)
 }
 
+// lacksRoot reports whether the store is of no issuer yet.
+func (k *Keyring) lacksRoot(ctx context.Context) (bool, error) {
+	root, err := k.readSecret(ctx, purposeRoot)
+	return err == nil && root == "", err
+}
+
 // openStandbySecret reads the secret that standbys are sealed under when a notary keeps them.
 func (k *Keyring) openStandbySecret(ctx context.Context) error {
 	if k.cfg.Notary == nil {

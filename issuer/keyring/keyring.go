@@ -36,6 +36,8 @@ const skew = time.Minute
 var (
 	// ErrKEK reports that the key-encryption key does not open what the store holds.
 	ErrKEK = errors.New("the key-encryption key does not open the keyring")
+	// ErrNotFounded reports a store without a root key where there has to be one.
+	ErrNotFounded = errors.New("the store is empty: it is of no issuer yet")
 	// ErrNoActive reports that no key of the algorithm may sign.
 	ErrNoActive = errors.New("no active key for the algorithm")
 	// ErrNotActive reports that a key which was to be replaced does not sign.
@@ -59,6 +61,7 @@ type Config struct {
 	Algorithms   []jwk.Algorithm  // the first is the default one; keys of others retire; default ES256
 	MaxTokenLife time.Duration    // longest life of a token that a verifier takes; default 1 h
 	JWKSMaxAge   time.Duration    // how long a published key set may be cached; default 5 min
+	NoFounding   bool             // an empty store is an error, [ErrNotFounded], and not a new issuer
 	RotateEvery  time.Duration    // how long a key signs before [Keyring.Scheduled] replaces it; default 30 days; negative: for ever
 	StandbyFor   time.Duration    // how long a key is published before Scheduled lets it sign; default 24 h
 	Now          func() time.Time // default: the clock of the store, by which tokens are issued
@@ -129,11 +132,21 @@ func Open(ctx context.Context, st *store.Store, cfg Config) (*Keyring, error) {
 	if k.locker, err = newLocker(&cfg); err != nil {
 		return nil, err
 	}
+	founding, err := k.lacksRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if founding && cfg.NoFounding {
+		return nil, ErrNotFounded
+	}
 	if err := k.claimKEK(ctx); err != nil {
 		return nil, err
 	}
 	if err := k.openFixed(ctx); err != nil {
 		return nil, err
+	}
+	if founding { // no verifier of an issuer of before would follow it
+		cfg.Log.Warn("founded a new issuer", "iss", cfg.Issuer, "root", k.fixed.root.Thumbprint())
 	}
 	if err := k.adopt(ctx); err != nil {
 		return nil, err

@@ -235,7 +235,7 @@ func (k *Keyring) refill(ctx context.Context, at place) string {
 }
 
 // patience is how long an emergency waits for a standby to be opened. Then a new key
-// signs, which verifiers have to fetch first.
+// signs, which verifiers have to fetch first, and for which it waits as long.
 const patience = 2 * time.Second
 
 // heir opens the standby that takes over at once, or makes a key that does.
@@ -246,7 +246,9 @@ func (k *Keyring) heir(ctx context.Context, at place) (*candidate, error) {
 	if err == nil || at.use != UseAccess {
 		return next, err
 	}
-	d, newErr := k.pair(ctx, at.alg)
+	short, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	d, newErr := k.pair(short, at.alg)
 	if newErr != nil {
 		return nil, errors.Join(err, newErr)
 	}
@@ -298,7 +300,9 @@ func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.Log
 		return err
 	})
 	if err == nil && info.State != Refused && at.use == UseAccess && slices.Contains(k.cfg.Algorithms, at.alg) {
-		k.refill(ctx, at)
+		soon, cancel := context.WithTimeout(ctx, patience) // what is missing then, Scheduled makes
+		defer cancel()
+		k.refill(soon, at)
 	}
 	return record, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -147,6 +148,56 @@ func TestFoundingLeavesNothingInTheToken(t *testing.T) {
 	if n := len(hsm.names()); n != 3 {
 		t.Errorf("%d keys in the token, want 3", n)
 	}
+}
+
+// A stuckToken answers nobody until he gives up.
+type stuckToken struct {
+	*token
+	stuck atomic.Bool
+}
+
+func (s *stuckToken) MakeKey(ctx context.Context, p jwk.Params) (*jwk.Key, string, error) {
+	if s.stuck.Load() {
+		<-ctx.Done()
+		return nil, "", fmt.Errorf("%w: %w", jwk.ErrUnavailable, ctx.Err())
+	}
+	return s.token.MakeKey(ctx, p)
+}
+
+func (s *stuckToken) FindKey(ctx context.Context, name string, p jwk.Params) (*jwk.Key, error) {
+	if s.stuck.Load() {
+		<-ctx.Done()
+		return nil, fmt.Errorf("%w: %w", jwk.ErrUnavailable, ctx.Err())
+	}
+	return s.token.FindKey(ctx, name, p)
+}
+
+// A stolen key dies although the token with its successors does not answer.
+func TestKillWaitsForNoToken(t *testing.T) {
+	hsm := &stuckToken{token: newToken()}
+	st := newStore(t)
+	ring := openQuiet(t, st, keyring.Config{KEK: newKEK(t), Maker: hsm})
+	stolen := signs(t, ring)
+	hsm.stuck.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ring.Kill(ctx, stolen, "test") // its end waits for the successor to be opened
+	}()
+	killed := func() bool {
+		return slices.ContainsFunc(rowsOf(t, st), func(row store.KeyRow) bool { return row.KID == stolen && row.State == keyring.Killed })
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !killed() && ctx.Err() == nil {
+		<-tick.C
+	}
+	if ctx.Err() != nil {
+		t.Error("it lives as long as somebody waits")
+	}
+	cancel()
+	<-done
 }
 
 // A token that does not answer says nothing about its keys: the ring goes on with

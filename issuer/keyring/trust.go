@@ -102,6 +102,10 @@ func (k *Keyring) follow(feed store.SecretRow, signed string) {
 		return
 	}
 	next, err := k.hear(feed, signed)
+	if errors.Is(err, jwk.ErrUnavailable) { // the token comes back, and it is asked again
+		k.cfg.Log.Warn("the new trust statement is not followed yet: the key-encryption key is away", "err", err)
+		return
+	}
 	if err == nil && next.version <= now.version {
 		err = errors.New("it is older than the one in force")
 	}
