@@ -66,10 +66,14 @@ func (s *sight) shown(r notary.Record) {
 }
 
 // A missed is a token that did not come.
-type missed struct{ reporter, kid string }
+type missed struct {
+	reporter string
+	record   notary.Record
+	since    time.Time
+}
 
 // missing returns the tokens that did not come for too long, one of each reporter that
-// was not named lately, and how many there were in all. It forgets them, and those of
+// was not named lately, and how many more there were. It forgets them, and those of
 // whom nothing is left to say.
 func (s *sight) missing(now time.Time) (list []missed, n int) {
 	s.mu.Lock()
@@ -81,17 +85,27 @@ func (s *sight) missing(now time.Time) (list []missed, n int) {
 				continue
 			}
 			delete(o.since, r)
-			n++
-			if rested {
-				list = append(list, missed{reporter, r.KeyID})
-				o.told, rested = now, false
+			if !rested {
+				n++
+				continue
 			}
+			list = append(list, missed{reporter, r, since})
+			o.told, rested = now, false
 		}
 		if rested && len(o.since) == 0 {
 			delete(s.owed, reporter)
 		}
 	}
 	return list, n
+}
+
+// untold takes back that a token was told to be missing: it is told the next time.
+func (s *sight) untold(m missed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.owed[m.reporter]; o != nil {
+		o.told, o.since[m.record] = time.Time{}, m.since
+	}
 }
 
 // tellsLate reports whether a token of a key that came too late is to be told, which is
@@ -104,6 +118,13 @@ func (s *sight) tellsLate(kid string, now time.Time) bool {
 	}
 	s.late[kid] = now
 	return true
+}
+
+// untoldLate takes back that one was told.
+func (s *sight) untoldLate(kid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.late, kid)
 }
 
 // look alarms when this node has become blind, and when it sees again. checked says
@@ -140,19 +161,25 @@ func (d *Desk) look(ctx context.Context, checked bool) error {
 func (d *Desk) lookForUnshown(ctx context.Context) error {
 	list, n := d.sight.missing(d.cfg.Now())
 	d.counts.unshown.Add(uint64(n))
+	var all []error
 	for _, m := range list {
-		known, err := d.answering(ctx, m.kid)
-		if err != nil {
-			return err
-		}
-		if known || d.doubts() {
+		if err := d.cryUnshown(ctx, m); err != nil {
+			d.sight.untold(m)
+			all = append(all, err)
 			continue
 		}
-		if err := d.cry(ctx, KindUnshown, &step{incident: store.Incident{KeyID: m.kid}, reporter: m.reporter}); err != nil {
-			return err
-		}
+		d.counts.unshown.Add(1)
 	}
-	return nil
+	return errors.Join(all...)
+}
+
+func (d *Desk) cryUnshown(ctx context.Context, m missed) error {
+	kid := m.record.KeyID
+	known, err := d.answering(ctx, kid)
+	if err != nil || known || d.doubts() {
+		return err
+	}
+	return d.cry(ctx, KindUnshown, &step{incident: store.Incident{KeyID: kid}, reporter: m.reporter})
 }
 
 // tooLate deals with a token that has ended, and whose tag is wrong. It proves nothing:
@@ -169,7 +196,11 @@ func (d *Desk) tooLate(ctx context.Context, key *jwk.Key, reporter string) error
 	if !d.sight.tellsLate(key.KeyID(), d.cfg.Now()) {
 		return nil
 	}
-	return d.cry(ctx, KindLate, &step{incident: store.Incident{KeyID: key.KeyID()}, reporter: reporter})
+	err := d.cry(ctx, KindLate, &step{incident: store.Incident{KeyID: key.KeyID()}, reporter: reporter})
+	if err != nil {
+		d.sight.untoldLate(key.KeyID())
+	}
+	return err
 }
 
 // cry raises an alarm that belongs to no incident.

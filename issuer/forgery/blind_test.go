@@ -1,6 +1,7 @@
 package forgery_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +86,27 @@ func TestThreat82TokenThatIsNotShown(t *testing.T) {
 	f.wait()
 	if got := f.trail(); slices.Contains(got[2:], "unshown") {
 		t.Errorf("a token that another node was shown is missed: %v", got)
+	}
+}
+
+// What cannot be told now, as the store is away just then, is told of every reporter
+// when it can be.
+func TestMissedTokensAreToldLater(t *testing.T) {
+	f := newFixture(t, forgery.Config{})
+	forged := f.forge(1)
+	for _, reporter := range []string{"a", "b", "c"} {
+		f.report(reporter, forged)
+	}
+	f.clock.advance(31 * time.Second)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := f.desk.LookRound(ended); err == nil {
+		t.Fatal("told without a store")
+	}
+	f.check(f.desk.LookRound(t.Context()))
+	f.check(f.desk.LookRound(t.Context()))
+	if got := f.trail(); !slices.Equal(got, []string{"unshown", "unshown", "unshown"}) || f.desk.Counts().Unshown != 3 {
+		t.Errorf("trail %v, %+v", got, f.desk.Counts())
 	}
 }
 
