@@ -1,29 +1,20 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
 	"net/url"
 	"os"
-	"reflect"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 
 	"github.com/counterfoil/counterfoil/guard"
-	"github.com/counterfoil/counterfoil/internal/fetch"
-	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/forgery"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
-	"github.com/counterfoil/counterfoil/issuer/keyring/pkcs11"
 	"github.com/counterfoil/counterfoil/issuer/session"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/verifier"
@@ -315,123 +306,6 @@ func defaultConfig() Config {
 	}
 }
 
-// decode reads a YAML file over what c holds.
-func (c *Config) decode(data []byte) error {
-	next := *c
-	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&next)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return &misuseError{yamlError(err)}
-	}
-	// The decoder makes a zero value of a file without content.
-	if !reflect.ValueOf(next).IsZero() {
-		*c = next
-	}
-	return nil
-}
-
-// yamlError is err with its place, and without the names of Go's types.
-func yamlError(err error) error {
-	wrong, ok := errors.AsType[*yaml.TypeError](err)
-	if !ok {
-		return errors.New(yaml.FormatError(err, false, false))
-	}
-	want := "of the type that this key takes"
-	switch {
-	case wrong.DstType == reflect.TypeFor[time.Duration]():
-		want = "a duration such as 15m"
-	case wrong.DstType.Kind() == reflect.Bool:
-		want = "true or false"
-	case wrong.DstType.Kind() == reflect.Slice:
-		want = "a list"
-	}
-	at := wrong.Token.Position
-	return fmt.Errorf("[%d:%d] this is not %s", at.Line, at.Column, want)
-}
-
-// check finds what can be found without touching the world. A process checks its
-// own part only.
-func (c *Config) check() error {
-	return errors.Join(c.Log.check(), c.Serve.check(), c.Guard.check(), c.Notary.check())
-}
-
-func (c *LogConfig) check() error {
-	_, err := c.level()
-	if c.Format != "text" && c.Format != "json" {
-		err = errors.Join(err, misuse("log.format is text or json, not %q", c.Format))
-	}
-	return err
-}
-
-func (c *ServeConfig) check() error {
-	switch {
-	case (c.TLSCert == "") != (c.TLSKey == ""):
-		return misuse("serve: tls_cert and tls_key go together")
-	case len(c.Algorithms) == 0:
-		return misuse("serve: algorithms names none")
-	case c.TokenLife > c.MaxTokenLife:
-		return misuse("serve: token_life %v is above max_token_life %v", c.TokenLife, c.MaxTokenLife)
-	case c.RotateEvery < 0 || c.StandbyFor <= 0:
-		return misuse("serve: rotate_every is not below 0, and standby_for is above it")
-	case c.RotateEvery != 0 && c.RotateEvery <= c.StandbyFor:
-		return misuse("serve: rotate_every %v is not above standby_for %v", c.RotateEvery, c.StandbyFor)
-	case c.Store != "" && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://"):
-		return misuse("serve: store is a postgres:// URL; without it SQLite is used")
-	}
-	if err := checkAlgorithms("serve", c.Algorithms); err != nil {
-		return err
-	}
-	if c.Issuer != "" {
-		if err := issuer.CheckURL(c.Issuer, c.PlainHTTP); err != nil {
-			return misuse("serve: %w", err)
-		}
-	}
-	if c.SigningKeys != "" {
-		if _, err := pkcs11.ParseURI(c.SigningKeys); err != nil {
-			return misuse("serve: signing_keys: %w", err)
-		}
-	}
-	return errors.Join(c.Forgery.check(), c.checkNotary(), checkAddress("serve", c.Listen), checkDebugAddress("serve", c.DebugListen))
-}
-
-func (c *GuardConfig) check() error {
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return misuse("guard: tls_cert and tls_key go together")
-	}
-	if len(c.Listen) == 0 {
-		return misuse("guard: listen names no address")
-	}
-	if c.Credential != "" && len(c.Issuers) > 1 {
-		return misuse("guard: one credential must not go to several issuers: name each with its file in credentials")
-	}
-	for issuer := range c.Credentials {
-		if !slices.Contains(c.Issuers, issuer) {
-			return misuse("guard: credentials names %s, which is none of the issuers", issuer)
-		}
-	}
-	for _, issuer := range c.Issuers {
-		if _, err := fetch.ParseURL(issuer); err != nil {
-			return misuse("guard: issuer %q: %w", issuer, err)
-		}
-	}
-	if err := checkAlgorithms("guard", c.Algorithms); err != nil {
-		return err
-	}
-	if _, err := verifier.ParseWitnessMode(c.Witness); err != nil {
-		return misuse("guard: witness: %w, not %q", err, c.Witness)
-	}
-	if !(c.SeenShare > 0 && c.SeenShare <= 1) {
-		return misuse("guard: seen_share is above 0 and at most 1, not %v", c.SeenShare)
-	}
-	if err := guard.Check(c.routes(), c.headers()); err != nil {
-		return &misuseError{err}
-	}
-	all := []error{checkDebugAddress("guard", c.DebugListen)}
-	for _, addr := range c.Listen {
-		all = append(all, checkAddress("guard", addr))
-	}
-	return errors.Join(all...)
-}
-
 // witness is the mode that check has read.
 func (c *GuardConfig) witness() verifier.WitnessMode {
 	mode, err := verifier.ParseWitnessMode(c.Witness)
@@ -441,33 +315,12 @@ func (c *GuardConfig) witness() verifier.WitnessMode {
 	return mode
 }
 
-// checkAlgorithms refuses what no published key can be for.
-func checkAlgorithms(section string, names []string) error {
-	for _, name := range names {
-		if !keyring.Signs(jwk.Algorithm(name)) {
-			return misuse("%s: algorithms: %q is not a signature algorithm with a public key, such as ES256", section, name)
-		}
-	}
-	return nil
-}
-
 // algorithms turns names that were checked into algorithms; none is nil.
 func algorithms(names []string) (list []jwk.Algorithm) {
 	for _, name := range names {
 		list = append(list, jwk.Algorithm(name))
 	}
 	return list
-}
-
-// checkAddress looks at the form of an address to listen on.
-func checkAddress(section, addr string) error {
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok && path != "" {
-		return nil
-	}
-	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return misuse("%s: listen takes HOST:PORT or unix:PATH, not %q", section, addr)
-	}
-	return nil
 }
 
 // checkFiles refuses a credential that is not there. Whether the issuer takes it shows

@@ -14,9 +14,9 @@ import (
 type configFlags func(flags *pflag.FlagSet, c *Config)
 
 // load returns the configuration from defaults, the file that --config names, and
-// the flags that were given, in this order. The environment has become flags
-// before.
-func (a *app) load(cmd *cobra.Command, file string, register configFlags) (Config, error) {
+// the flags that were given, in this order, if it passes check. The environment has
+// become flags before.
+func (a *app) load(cmd *cobra.Command, file string, register configFlags, check func(*Config) error) (Config, error) {
 	cfg := defaultConfig()
 	if file != "" {
 		data, err := a.readInput(file)
@@ -27,6 +27,7 @@ func (a *app) load(cmd *cobra.Command, file string, register configFlags) (Confi
 			return cfg, fmt.Errorf("%s: %w", file, err)
 		}
 	}
+	inFile := cfg
 	// The same flags once more, this time over what the file said.
 	over := pflag.NewFlagSet("", pflag.ContinueOnError)
 	register(over, &cfg)
@@ -42,6 +43,14 @@ func (a *app) load(cmd *cobra.Command, file string, register configFlags) (Confi
 		}
 		err = f.Value.Set(given.Value.String())
 	})
+	if err == nil {
+		err = check(&cfg)
+	}
+	if err != nil && file != "" {
+		if said := check(&inFile); said != nil && said.Error() == err.Error() {
+			err = fmt.Errorf("%s: %w", file, err) // no flag has brought it about
+		}
+	}
 	return cfg, err
 }
 
@@ -53,16 +62,13 @@ func logFlags(flags *pflag.FlagSet, c *Config) {
 func (c *LogConfig) level() (slog.Level, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		return level, misuse("log.level is debug, info, warn or error, not %q", c.Level)
+		return level, fmt.Errorf("debug, info, warn or error, not %q", c.Level)
 	}
 	return level, nil
 }
 
 // logger returns a logger to stderr.
 func (a *app) logger(c *LogConfig) (*slog.Logger, error) {
-	if err := c.check(); err != nil {
-		return nil, err
-	}
 	level, err := c.level()
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func debugFlag(flags *pflag.FlagSet, addr *string) {
 
 // checkDebugAddress refuses an address that others can reach: a profile tells what
 // a process does, and costs it time.
-func checkDebugAddress(section, addr string) error {
+func checkDebugAddress(addr string) error {
 	if addr == "" {
 		return nil
 	}
@@ -35,7 +35,7 @@ func checkDebugAddress(section, addr string) error {
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || !isLoopbackName(host) {
-		return misuse("%s: debug_listen takes HOST:PORT on loopback or unix:PATH, not %q", section, addr)
+		return fmt.Errorf("HOST:PORT on loopback or unix:PATH, not %q", addr)
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func TestDebugAddresses(t *testing.T) {
 		":9": false, "0.0.0.0:9": false, "[::]:9": false, "10.0.0.1:9": false, "example.org:9": false, "127.0.0.1": false, "unix:": false,
 		"localhost.example:9": false, "127.0.0.1.example.org:9": false,
 	} {
-		if err := checkDebugAddress("serve", addr); (err == nil) != good {
+		if err := checkDebugAddress(addr); (err == nil) != good {
 			t.Errorf("%q: %v", addr, err)
 		}
 	}

@@ -11,22 +11,6 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/forgery"
 )
 
-// check finds what is wrong with the answer to forged tokens.
-func (c *ForgeryConfig) check() error {
-	switch forgery.Answer(c.Answer) {
-	case forgery.Automatic, forgery.AlarmOnly, forgery.Off:
-	default:
-		return misuse("serve.forgery: answer is automatic, alarm or off, not %q", c.Answer)
-	}
-	if c.Webhook == "" {
-		return nil
-	}
-	if err := forgery.CheckURL(c.Webhook); err != nil {
-		return misuse("serve.forgery: webhook: %w", err)
-	}
-	return nil
-}
-
 // open returns the webhook, or nil where there is none. Its secret is made at the
 // first start that wants one.
 func (c *ForgeryConfig) open(data dataFolder) (*forgery.Webhook, error) {

@@ -47,15 +47,12 @@ deploy/nginx.conf shows how nginx asks. Who calls goes on to the service in the
 headers Auth-Subject, Auth-Client, Auth-Scope and Auth-Session.`,
 		Example: "counterfoil guard --issuer https://id.example --audience orders --credential guard.credential --listen unix:/run/counterfoil/guard.sock",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load(cmd, file, guardFlags)
+			cfg, err := a.load(cmd, file, guardFlags, func(c *Config) error { return joinErrors(c.Log.check(), c.Guard.check()) })
 			if err != nil {
 				return err
 			}
 			log, err := a.logger(&cfg.Log)
 			if err != nil {
-				return err
-			}
-			if err := cfg.Guard.check(); err != nil {
 				return err
 			}
 			if len(cfg.Guard.Issuers) == 0 {

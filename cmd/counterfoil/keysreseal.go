@@ -54,7 +54,7 @@ change it: counterfoil keys rotate afterwards, for each algorithm, three times.`
 			if to == "" {
 				return misuse("--to is required: where the new key-encryption key is, or is to be")
 			}
-			cfg, err := a.load(cmd, file, resealFlags)
+			cfg, err := a.load(cmd, file, resealFlags, func(c *Config) error { return c.Log.check() })
 			if err != nil {
 				return err
 			}

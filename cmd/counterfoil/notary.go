@@ -52,15 +52,12 @@ copies of its files.`,
 		Example: `counterfoil notary --data /var/lib/counterfoil-notary --listen unix:/run/counterfoil/notary.sock --group counterfoil
 counterfoil serve --notary-at unix:/run/counterfoil/notary.sock`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load(cmd, file, notaryFlags)
+			cfg, err := a.load(cmd, file, notaryFlags, func(c *Config) error { return joinErrors(c.Log.check(), c.Notary.check()) })
 			if err != nil {
 				return err
 			}
 			log, err := a.logger(&cfg.Log)
 			if err != nil {
-				return err
-			}
-			if err := cfg.Notary.check(); err != nil {
 				return err
 			}
 			if err := protectMemory(); err != nil {
@@ -72,17 +69,6 @@ counterfoil serve --notary-at unix:/run/counterfoil/notary.sock`,
 	notaryFlags(cmd.Flags(), &flagged)
 	cmd.Flags().StringVar(&file, "config", "", "YAML `FILE` with any of the settings")
 	return cmd
-}
-
-func (c *NotaryConfig) check() error {
-	if (c.TLSCert == "") != (c.TLSKey == "") || (c.TLSCert == "") != (c.ClientCA == "") {
-		return misuse("notary: tls_cert, tls_key and client_ca go together")
-	}
-	all := []error{checkDebugAddress("notary", c.DebugListen)}
-	for _, addr := range c.Listen {
-		all = append(all, checkAddress("notary", addr))
-	}
-	return errors.Join(all...)
 }
 
 // A notaryFolder is where a notary keeps its secrets.

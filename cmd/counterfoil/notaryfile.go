@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/atomicfile"
 	"github.com/counterfoil/counterfoil/internal/wire"
@@ -80,28 +79,6 @@ func readReleaseFile(name string) (*notary.Escrow, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return escrow, nil
-}
-
-// checkNotary looks at where the notary is to be.
-func (c *ServeConfig) checkNotary() error {
-	if len(c.NotaryAt) == 0 {
-		if c.NotaryCert+c.NotaryKey+c.NotaryCA != "" {
-			return misuse("serve: notary_cert, notary_key and notary_ca are for a notary at notary_at")
-		}
-		return nil
-	}
-	if c.Notary != "" {
-		return misuse("serve: notary names a secret in this process, notary_at one in another: give one of them")
-	}
-	for _, u := range c.NotaryAt {
-		if err := remote.CheckURL(u); err != nil {
-			return misuse("serve: notary_at: %w", err)
-		}
-		if strings.HasPrefix(u, "https:") && (c.NotaryCert == "" || c.NotaryKey == "") {
-			return misuse("serve: notary_at %s needs notary_cert and notary_key", u)
-		}
-	}
-	return nil
 }
 
 // A notaryPart is what an issuer has of its notary.

@@ -61,15 +61,12 @@ that is counterfoil user add.`,
 		Example: `counterfoil serve --issuer https://id.example --tls-cert cert.pem --tls-key key.pem --listen :443
 counterfoil user add ada --generate`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load(cmd, file, serveFlags)
+			cfg, err := a.load(cmd, file, serveFlags, func(c *Config) error { return joinErrors(c.Log.check(), c.Serve.check()) })
 			if err != nil {
 				return err
 			}
 			log, err := a.logger(&cfg.Log)
 			if err != nil {
-				return err
-			}
-			if err := cfg.Serve.check(); err != nil {
 				return err
 			}
 			if err := protectMemory(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync/atomic"
 )
@@ -39,8 +40,8 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 	if cfg.Params == (Params{}) {
 		cfg.Params = DefaultParams
 	}
-	if !cfg.Params.valid() {
-		return nil, errors.New("account: argon2id parameters out of bounds")
+	if err := cfg.Params.Check(); err != nil {
+		return nil, fmt.Errorf("account: %w", err)
 	}
 	if cfg.Concurrent <= 0 {
 		cfg.Concurrent = max(1, runtime.GOMAXPROCS(0)/2)

@@ -42,6 +42,14 @@ const (
 // asks for more work than this package is willing to do.
 var ErrHash = errors.New("account: not an acceptable argon2id hash")
 
+// Check says which parameters a hash can have, when p is not among them.
+func (p Params) Check() error {
+	if p.valid() {
+		return nil
+	}
+	return fmt.Errorf("argon2id takes time 1 to %d, threads 1 to %d, and memory of %d KiB for each thread up to %d", maxTime, maxThreads, minMemory, maxMemory)
+}
+
 func (p Params) valid() bool {
 	return p.Threads >= 1 && p.Threads <= maxThreads &&
 		p.Time >= 1 && p.Time <= maxTime &&
