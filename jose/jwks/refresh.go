@@ -14,9 +14,9 @@ import (
 // schedule holds the moments at which the next fetch is due.
 type schedule struct {
 	next    time.Time     // by age or after a failure
-	miss    time.Time     // for an unknown kid; zero if none waits
+	miss    time.Time     // for what is not there; zero if nothing waits
 	asked   time.Time     // for Refresh; zero if none waits
-	missed  time.Time     // when an unknown kid last caused a fetch
+	missed  time.Time     // when that last caused a fetch
 	last    time.Time     // when anything last did
 	backoff time.Duration // after the next failure
 }
@@ -32,7 +32,8 @@ func (s *schedule) due() time.Time {
 	return t
 }
 
-// wantMiss notes an unknown kid. One within the cool-down is kept for its end.
+// wantMiss notes an unknown kid or a set that is too old. One within the cool-down is
+// kept for its end.
 func (s *schedule) wantMiss(now time.Time) {
 	if s.miss.IsZero() {
 		s.miss = later(now, s.missed.Add(Cooldown))

@@ -9,7 +9,8 @@
 // A background goroutine fetches the set ahead of its expiry. A token whose
 // kid is unknown asks for a fetch, at most one in [Cooldown], and is refused in
 // the meantime; a bad signature asks for nothing. When the source is down the
-// set stays in use until [Config.MaxStale] has passed, and is then withdrawn.
+// set stays in use until [Config.MaxStale] has passed, and is then withdrawn until
+// the source, which whoever looks asks again, answers.
 // What a source sends that is not a set leaves the old set in use and shows up
 // in [Remote.Status].
 //
@@ -42,7 +43,8 @@ const (
 	MaxBody = 256 << 10
 	// Timeout bounds a whole fetch, body included.
 	Timeout = 5 * time.Second
-	// Cooldown lies between two fetches that unknown key ids asked for.
+	// Cooldown lies between two fetches that unknown key ids, or a set that was
+	// withdrawn, asked for.
 	Cooldown = 30 * time.Second
 	// DefaultMaxAge is how old a set may become if its source does not say.
 	DefaultMaxAge = 10 * time.Minute
@@ -122,7 +124,7 @@ type Remote struct {
 	loaded chan struct{} // closed once there is a set
 
 	held   atomic.Pointer[held] // replaced whole by the fetching goroutine; nil until loaded
-	missed chan struct{}        // a kid was unknown
+	missed chan struct{}        // a kid was unknown, or the set too old
 	asked  chan struct{}        // Refresh was called
 
 	mu       sync.Mutex
@@ -227,13 +229,16 @@ func (r *Remote) Find(kid, alg string) (*jwk.Key, error) {
 	return key, err
 }
 
-// current returns what may be used now.
+// current returns what may be used now. A set that is too old is asked for again, at
+// most once in [Cooldown]: the source may be there, and the timer of the next fetch has
+// stood still while the machine was suspended.
 func (r *Remote) current() (*held, error) {
 	h := r.held.Load()
 	if h == nil {
 		return nil, ErrNoKeys
 	}
 	if h.age() > r.cfg.MaxStale {
+		signal(r.missed)
 		return nil, ErrWithdrawn
 	}
 	return h, nil
@@ -253,10 +258,11 @@ func signal(c chan struct{}) {
 // Set returns the present set, or nil when none is loaded or the last one was
 // withdrawn. That of a chain of certificates is empty.
 func (r *Remote) Set() *jwk.Set {
-	if h := r.held.Load(); h != nil && h.age() <= r.cfg.MaxStale {
-		return h.set
+	h, err := r.current()
+	if err != nil {
+		return nil
 	}
-	return nil
+	return h.set
 }
 
 // Version returns the version of the present signed set, also where Set returns nil
@@ -273,8 +279,8 @@ func (r *Remote) Version() uint64 {
 // one. Two parties that compare digests know whether they
 // hold the same set.
 func (r *Remote) Digest() string {
-	h := r.held.Load()
-	if h == nil || h.age() > r.cfg.MaxStale {
+	h, err := r.current()
+	if err != nil {
 		return ""
 	}
 	return h.digest
@@ -285,11 +291,9 @@ func (r *Remote) Loaded() <-chan struct{} { return r.loaded }
 
 // Ready says why no key can be found, or nil.
 func (r *Remote) Ready() error {
-	switch h := r.held.Load(); {
-	case h == nil:
-		return errors.Join(ErrNoKeys, r.lastError())
-	case h.age() > r.cfg.MaxStale:
-		return errors.Join(ErrWithdrawn, r.lastError())
+	switch h, err := r.current(); {
+	case err != nil:
+		return errors.Join(err, r.lastError())
 	case h.keys() == 0:
 		return errors.New("the key set has no usable key")
 	}

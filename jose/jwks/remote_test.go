@@ -465,6 +465,45 @@ func TestETag(t *testing.T) {
 	})
 }
 
+// A set that is withdrawn long before its next fetch is due, as on a machine that was
+// suspended, is back as soon as somebody looks; a source that is down is left in peace.
+func TestWithdrawnSetIsAskedForAgain(t *testing.T) {
+	looks := map[string]func(*jwks.Remote, *jwk.Key){
+		"Find":   func(r *jwks.Remote, k *jwk.Key) { found(r, k) },
+		"Ready":  func(r *jwks.Remote, _ *jwk.Key) { r.Ready() },
+		"Set":    func(r *jwks.Remote, _ *jwk.Key) { r.Set() },
+		"Digest": func(r *jwks.Remote, _ *jwk.Key) { r.Digest() },
+	}
+	for name, look := range looks {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, src *source, open func(jwks.Config) *jwks.Remote) {
+				key := generate(t)
+				doc := document(t, key)
+				src.answer(func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Cache-Control", "max-age=3600")
+					io.WriteString(w, doc)
+				})
+				r := open(jwks.Config{MaxStale: time.Minute})
+				pass(2 * time.Minute)
+				look(r, key)
+				synctest.Wait()
+				if err := found(r, key); err != nil {
+					t.Error(err)
+				}
+				src.answer(down)
+				before := src.count()
+				for range 600 {
+					pass(time.Second)
+					look(r, key)
+				}
+				if n := src.count() - before; n < 2 || n > 50 {
+					t.Errorf("asked %d times in 10 minutes while it was down", n)
+				}
+			})
+		})
+	}
+}
+
 func TestStartFromDisk(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "keys.json")
 	bubble(t, func(t *testing.T, src *source, open func(jwks.Config) *jwks.Remote) {

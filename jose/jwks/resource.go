@@ -144,8 +144,8 @@ func (c *Config) parseChain(body []byte) ([]*x509.Certificate, error) {
 	return nil, errors.Join(errs...)
 }
 
-// findX5U returns the key of the chain, if it is trusted and what the header says. It
-// never asks for a fetch: anybody can write a header.
+// findX5U returns the key of the chain, if it is trusted and what the header says. What
+// is in the header never asks for a fetch: anybody can write one.
 func (r *Remote) findX5U(h jws.Header) (*jwk.Key, error) {
 	now, err := r.current()
 	if err != nil {
