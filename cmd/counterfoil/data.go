@@ -47,6 +47,10 @@ type secrets struct {
 	open   []func() error  // what close calls
 }
 
+// used reports whether an issuer has had the key-encryption key before, as far as a file
+// tells. Every other kind of key is there before the first issuer.
+func (s *secrets) used() bool { return s.source.isFile() && !s.fresh }
+
 // openSecrets reads the key-encryption key and the notary's secret, or makes both
 // at the first start. One without the other is a backup that was restored by half.
 // The caller closes what it returns.
