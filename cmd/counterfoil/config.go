@@ -68,6 +68,10 @@ type ServeConfig struct {
 	// made at the first start. Issuers that share a database share this key. It is
 	// changed with counterfoil keys reseal.
 	KEK string `yaml:"kek" flag:"kek"`
+	// Found a new issuer in an empty store, with a root key that no verifier follows yet,
+	// although the file with the key-encryption key is there already, as it is where
+	// --data or --store names another place than before. For one start.
+	NewIssuer bool `yaml:"new_issuer" flag:"new-issuer"`
 	// The key-encryption key that the one in force is about to be changed for. An
 	// issuer that knows it before keys reseal goes on without a pause.
 	KEKNext string `yaml:"kek_next" flag:"kek-next"`

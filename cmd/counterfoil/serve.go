@@ -30,6 +30,7 @@ func serveFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
 	flags.BoolVar(&s.StoreUnsafe, "store-unsafe", s.StoreUnsafe, "accept a store that may lose what it acknowledged")
 	flags.StringVar(&s.KEK, "kek", s.KEK, "key-encryption key: `FILE`, env:NAME or pkcs11:URI (default kek.json in the data folder)")
+	flags.BoolVar(&s.NewIssuer, "new-issuer", s.NewIssuer, "found a new issuer in an empty store beside a key-encryption key that is there already")
 	flags.StringVar(&s.KEKNext, "kek-next", s.KEKNext, "the one that it is about to be changed for: `FILE`, env:NAME or pkcs11:URI")
 	flags.DurationVar(&s.RotateEvery, "rotate-every", s.RotateEvery, "how long a key signs before the next one takes over; 0: until told")
 	flags.StringVar(&s.SigningKeys, "signing-keys", s.SigningKeys, "pkcs11: `URI` of a token in which signing keys are made (default in the store, sealed)")
@@ -223,7 +224,7 @@ func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, secrets *s
 		}
 	}()
 	ring, err := keyring.Open(ctx, st, keyring.Config{
-		Issuer: c.Issuer, KEK: secrets.kek, NextKEK: secrets.next, Maker: maker, Notary: part.releaser, WitnessKeys: witnesses,
+		Issuer: c.Issuer, KEK: secrets.kek, NextKEK: secrets.next, NoFounding: secrets.used() && !c.NewIssuer, Maker: maker, Notary: part.releaser, WitnessKeys: witnesses,
 		Algorithms: algorithms(c.Algorithms), MaxTokenLife: c.MaxTokenLife, RotateEvery: c.rotateEvery(), StandbyFor: c.StandbyFor, Log: log,
 	})
 	if err != nil {
@@ -260,6 +261,10 @@ func explainStore(err error) error {
 func (s *secrets) explain(err error) error {
 	if errors.Is(err, notary.ErrUnavailable) {
 		return hinted(err, "the first keys need the notary: start that first, then this once more with the same --notary-at")
+	}
+	if errors.Is(err, keyring.ErrNotFounded) {
+		return hinted(fmt.Errorf("%w, and %s was there before it", err, s.source),
+			"do --data and --store name what they did before, or was the database lost? then restore it; if a new issuer is meant, which no verifier follows yet: --new-issuer")
 	}
 	if !errors.Is(err, keyring.ErrKEK) {
 		return err
