@@ -27,5 +27,8 @@ func (i *Issuer) CheckNotary(ctx context.Context) error { return i.checkNotary(c
 // CheckWitnesses is what maintenance does once a minute.
 func (i *Issuer) CheckWitnesses(ctx context.Context) error { return i.checkWitnesses(ctx) }
 
+// ForgetMinting has /readyz ask the notary anew.
+func (i *Issuer) ForgetMinting() { i.minting.last.Store(nil) }
+
 // Tagger is the notary that tokens are minted with.
 func (i *Issuer) Tagger() Notary { return i.cfg.Tagger }

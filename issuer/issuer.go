@@ -85,6 +85,7 @@ type Issuer struct {
 
 	recovering chan struct{}              // holds one token while shown frames are compared with the log
 	backup     atomic.Pointer[backupKeys] // as the store named them last
+	minting    *mintCheck                 // for /readyz
 
 	public http.Handler
 	admin  http.Handler
@@ -100,7 +101,7 @@ func New(ctx context.Context, cfg Config) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Issuer{cfg: cfg, log: cfg.Log, st: cfg.Store, keys: cfg.Keyring, recovering: make(chan struct{}, 1)}
+	i := &Issuer{cfg: cfg, log: cfg.Log, st: cfg.Store, keys: cfg.Keyring, recovering: make(chan struct{}, 1), minting: newMintCheck()}
 	i.hub = newHub(cfg.Store, cfg.Keyring, cfg.Log, cfg.Now)
 	i.door = &doorkeeper{st: cfg.Store, local: u.Scheme == "http" && isLoopback(u.Hostname())}
 	i.tail = newTail(i.hub, i.door, cfg.TrustedProxies)

@@ -1,7 +1,6 @@
 package issuer
 
 import (
-	"context"
 	"crypto/sha256"
 	"net/http"
 	"slices"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/serve"
 	"github.com/counterfoil/counterfoil/internal/wire"
-	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/oauth"
 )
 
@@ -98,27 +96,4 @@ func hasTag(list, tag string) bool {
 // healthz says that the process runs and answers.
 func healthz(w http.ResponseWriter, _ *http.Request) error {
 	return serve.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
-}
-
-// readyLimit is how long the store may take to answer /readyz.
-const readyLimit = 2 * time.Second
-
-// readyz says that the store answers and a key may sign: that tokens can be had here.
-func (i *Issuer) readyz(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), readyLimit)
-	defer cancel()
-	err := i.st.View(ctx, func(tx *store.Tx) error {
-		_, err := tx.Head()
-		return err
-	})
-	if err != nil {
-		return unavailable(err)
-	}
-	if _, err := i.keys.Signer(""); err != nil {
-		return &serve.Error{
-			Status: http.StatusServiceUnavailable, Code: oauth.TemporarilyUnavailable,
-			Description: "no key may sign", RetryAfter: time.Second, Err: err,
-		}
-	}
-	return serve.WriteJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 }
