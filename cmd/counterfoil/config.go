@@ -159,9 +159,9 @@ type ForgeryConfig struct {
 	// URL that takes alarms, https or http on loopback: signed POSTs of JSON as
 	// Standard Webhooks describes. Default: none.
 	Webhook string `yaml:"webhook"`
-	// File with the secret that signs them, whsec_ and base64. Default: webhook.key in
-	// the data folder, made when a webhook is named first. Issuers that share a
-	// database share it.
+	// File with the secret that signs them, whsec_ and base64. Default: a secret in the
+	// store, sealed, which is made when a webhook is named first, or is webhook.key in
+	// the data folder where an earlier version made that: counterfoil keys webhook.
 	WebhookSecret string `yaml:"webhook_secret"`
 }
 

@@ -99,7 +99,7 @@ type rotation struct {
 
 func (a *app) keysCommand() *cobra.Command {
 	return a.group("keys", "The issuer's signing keys", a.keysListCommand(), a.keysRotateCommand(), a.keysKillCommand(),
-		a.keysCanaryCommand(), a.keysResealCommand())
+		a.keysCanaryCommand(), a.keysResealCommand(), a.keysWebhookCommand())
 }
 
 func (a *app) keysListCommand() *cobra.Command {

@@ -210,10 +210,6 @@ func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, secrets *s
 	if err != nil {
 		return nil, nil, err
 	}
-	hook, err := c.Forgery.open(data)
-	if err != nil {
-		return nil, nil, err
-	}
 	st, err := openStore(ctx, c, data)
 	if err != nil {
 		return nil, nil, explainStore(err)
@@ -229,6 +225,10 @@ func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, secrets *s
 	})
 	if err != nil {
 		return nil, nil, secrets.explain(err)
+	}
+	hook, err := c.Forgery.open(ctx, data, ring, log)
+	if err != nil {
+		return nil, nil, err
 	}
 	iss, err := issuer.New(ctx, issuer.Config{
 		URL: c.Issuer, Store: st, Keyring: ring, Tagger: part.tagger, Notaries: part.each, PlainHTTP: c.PlainHTTP,

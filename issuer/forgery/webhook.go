@@ -75,13 +75,25 @@ func NewWebhook(rawURL, secret string) (*Webhook, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, err := ParseSecret(secret)
+	if err != nil {
+		return nil, err
+	}
+	return &Webhook{url: u.String(), secret: key, client: fetch.NewClient(u, inner)}, nil
+}
+
+// ParseSecret reads the bytes of a secret, or is [ErrSecret].
+func ParseSecret(secret string) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(secret, secretPrefix)
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if !ok || err != nil || len(key) < minSecret || len(key) > maxSecret {
 		return nil, ErrSecret
 	}
-	return &Webhook{url: u.String(), secret: key, client: fetch.NewClient(u, inner)}, nil
+	return key, nil
 }
+
+// FormatSecret is the opposite of [ParseSecret].
+func FormatSecret(key []byte) string { return secretPrefix + base64.StdEncoding.EncodeToString(key) }
 
 // sign returns webhook-signature for a message.
 func (w *Webhook) sign(id, timestamp, body string) string {
