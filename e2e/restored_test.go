@@ -36,9 +36,9 @@ func TestThreat75RestoredAfterATheft(t *testing.T) {
 	f.iss.stop()
 	f.iss.restore(t, backup)
 	f.iss.start(t)
-	f.untilAnswered(t, stolen)
-	f.iss.command(t, "", "restored")
+	f.iss.command(t, "", "restored") // before any guard is back
 
+	f.untilAnswered(t, stolen)
 	fresh := f.untilNoneSigns(t, old, kept)
 	f.guards = append(f.guards, newGuard(t, f.iss, "guard-late"))
 	for _, g := range f.guards {

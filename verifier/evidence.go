@@ -112,9 +112,12 @@ func (f *feed) saveEvidence() error {
 // show sends evidence to an issuer whose log does not lead to our head, as err
 // says.
 func (f *feed) show(ctx context.Context, err error) {
-	if !errors.Is(err, revocation.ErrStale) && !errors.Is(err, revocation.ErrFork) {
-		return
+	if errors.Is(err, revocation.ErrStale) || errors.Is(err, revocation.ErrFork) {
+		f.showLast(ctx)
 	}
+}
+
+func (f *feed) showLast(ctx context.Context) {
 	f.mu.Lock()
 	var frames []string
 	if time.Since(f.evidence.shown) >= evidenceSpacing {
@@ -127,7 +130,7 @@ func (f *feed) show(ctx context.Context, err error) {
 	if len(frames) == 0 || f.lookup.Load() == nil {
 		return
 	}
-	f.log.Warn("showing the issuer what its log no longer leads to", "iss", f.cfg.Issuer, "seq", f.table.Head().Seq)
+	f.log.Warn("showing the issuer the last of its log that was applied here", "iss", f.cfg.Issuer, "seq", f.table.Head().Seq)
 	if err := f.post(ctx, acknowledgement{Frames: frames}); err != nil && ctx.Err() == nil {
 		f.counts.ackErrors.Add(1)
 	}

@@ -182,6 +182,9 @@ func (f *feed) note(err error) {
 // something happens after which it has to begin anew.
 func (f *feed) session(ctx context.Context) error {
 	m, err := f.connect(ctx)
+	if err == nil && f.table.Head().Epoch < m.Epoch {
+		f.showLast(ctx) // whoever began that epoch may not have known of it
+	}
 	f.show(ctx, err)
 	fork := errors.Is(err, revocation.ErrFork)
 	if err != nil && !fork {
