@@ -79,7 +79,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.serveCommand(), a.guardCommand(), a.notaryCommand(),
 		a.userCommand(), a.clientCommand(), a.sessionCommand(), a.revokeCommand(), a.keysCommand(),
-		a.loginCommand(), a.feedCommand(), a.auditCommand(), a.incidentCommand(), a.restoredCommand(), a.drillCommand(),
+		a.loginCommand(), a.feedCommand(), a.auditCommand(), a.incidentCommand(), a.backupCommand(), a.restoredCommand(), a.drillCommand(),
 		a.jwtCommand(), a.jwsCommand(), a.jweCommand(), a.jwkCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
