@@ -61,17 +61,18 @@ func done(w http.ResponseWriter, err error) error {
 	return err
 }
 
+// revokeSession has no limit, as a sign-out has none: there is one entry in a session.
 func (s *Server) revokeSession(ctx context.Context, sid, client string) error {
-	if err := s.mayRevoke(sid, client); err != nil {
-		return err
-	}
 	return s.end(ctx, sid, audit.Revoke, "kind=session client="+client)
 }
 
 // revokeToken takes one access token back.
 func (s *Server) revokeToken(ctx context.Context, tok *jwt.Token[Access]) error {
 	c := tok.Claims()
-	if err := s.mayRevoke(c.SessionID, c.ClientID); err != nil {
+	if over, err := s.over(ctx, tok); err != nil || over {
+		return err
+	}
+	if err := s.mayRevoke(c.SessionID, tok.Subject()); err != nil {
 		return err
 	}
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
@@ -97,12 +98,22 @@ func (s *Server) revokeToken(ctx context.Context, tok *jwt.Token[Access]) error 
 	return err
 }
 
-// mayRevoke bounds how fast the holder of one session, or of one client, can make
-// the log grow.
-func (s *Server) mayRevoke(sid, client string) error {
+// over reports whether tok, or its session, is revoked already.
+func (s *Server) over(ctx context.Context, tok *jwt.Token[Access]) (over bool, err error) {
+	err = s.view(ctx, func(tx *store.Tx) error {
+		over, err = tx.TokenRevoked(s.entry(revocation.Token, tok.ID()), tok.Claims().SessionID)
+		return err
+	})
+	return over, err
+}
+
+// mayRevoke bounds how fast the holder of one session, or one user with many, can make
+// the log grow. It asks no more of the users of a client together: one of them could
+// keep all the others from taking a token back.
+func (s *Server) mayRevoke(sid, user string) error {
 	wait := s.perSid.Take(sid)
 	if wait == 0 {
-		wait = s.perClient.Take(client)
+		wait = s.perUser.Take(user)
 	}
 	if wait == 0 {
 		return nil

@@ -25,21 +25,21 @@ type Server struct {
 	throttle *account.Throttle
 	counts   counts
 
-	failures  *account.Limiter // audit rows about failed sign-ins, for each name
-	allFails  *account.Limiter // and for all names together
-	alarms    *account.Limiter // audit rows about impossible refresh tokens, for each session
-	perSid    *account.Limiter // revocations at /revoke, for each session
-	perClient *account.Limiter // and for each client
+	failures *account.Limiter // audit rows about failed sign-ins, for each name
+	allFails *account.Limiter // and for all names together
+	alarms   *account.Limiter // audit rows about impossible refresh tokens, for each session
+	perSid   *account.Limiter // tokens taken back at /revoke, for each session
+	perUser  *account.Limiter // and for each user
 }
 
-// What one session, one client and one attacker may write into the log and the
+// What one session, one user and one attacker may write into the log and the
 // audit trail, neither of which forgets quickly.
 var (
 	failureRate    = account.Rate{Burst: 3, Interval: time.Minute}
 	allFailureRate = account.Rate{Burst: 200, Interval: time.Second}
 	alarmRate      = account.Rate{Burst: 1, Interval: time.Minute}
 	sessionRate    = account.Rate{Burst: 40, Interval: 10 * time.Second}
-	clientRate     = account.Rate{Burst: 1000, Interval: 10 * time.Millisecond}
+	userRate       = account.Rate{Burst: 200, Interval: time.Second}
 )
 
 // New returns the sessions of an issuer. It makes the row of the first-party
@@ -50,12 +50,12 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, store: cfg.Store, minter: newMinter(&cfg),
-		throttle:  account.NewThrottle(cfg.Throttle),
-		failures:  account.NewLimiter(failureRate, cfg.Now),
-		allFails:  account.NewLimiter(allFailureRate, cfg.Now),
-		alarms:    account.NewLimiter(alarmRate, cfg.Now),
-		perSid:    account.NewLimiter(sessionRate, cfg.Now),
-		perClient: account.NewLimiter(clientRate, cfg.Now),
+		throttle: account.NewThrottle(cfg.Throttle),
+		failures: account.NewLimiter(failureRate, cfg.Now),
+		allFails: account.NewLimiter(allFailureRate, cfg.Now),
+		alarms:   account.NewLimiter(alarmRate, cfg.Now),
+		perSid:   account.NewLimiter(sessionRate, cfg.Now),
+		perUser:  account.NewLimiter(userRate, cfg.Now),
 	}
 	return s, s.ensureClient(ctx)
 }

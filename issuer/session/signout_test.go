@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/issuer/account"
+	"github.com/counterfoil/counterfoil/issuer/session"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -210,32 +212,66 @@ func TestRevokeWhatIsNotGood(t *testing.T) {
 }
 
 // One session cannot fill the log: its 33rd token takes the session along, and
-// what follows is slowed down.
+// what follows writes nothing.
 func TestThreat66RevokingIsLimitedPerSession(t *testing.T) {
 	f := newFixture(t, nil)
 	a := f.signIn(laptop)
-	limited := 0
 	for range 100 {
 		b := f.refresh(laptop, a.RefreshToken)
 		if b.Status != http.StatusOK {
 			b = a
 		}
-		switch got := f.ask(laptop.form("/revoke", "token", b.AccessToken)); got.Status {
-		case http.StatusOK:
-		case http.StatusTooManyRequests:
-			limited++
-		default:
+		if got := f.ask(laptop.form("/revoke", "token", b.AccessToken)); got.Status != http.StatusOK {
 			t.Fatalf("%d %s", got.Status, got.Error)
 		}
 		a = b
 	}
-	if n := len(f.entries()); n != store.MaxSessionTokenEntries+1 || limited == 0 {
-		t.Errorf("%d entries, limited %d times", n, limited)
+	if n, rows := len(f.entries()), count(f.audit(), "revoke"); n != store.MaxSessionTokenEntries+1 || rows != n {
+		t.Errorf("%d entries, %d audit rows", n, rows)
 	}
 	if got := f.refresh(laptop, a.RefreshToken); got.Error != "invalid_grant" {
 		t.Errorf("the session lives: %d", got.Status)
 	}
 	if other := f.signIn(laptop); f.do(laptop.form("/revoke", "token", other.AccessToken)).StatusCode != http.StatusOK {
 		t.Error("another session is limited too")
+	}
+}
+
+// A user with many sessions is slowed down, by what he adds to the log only, and
+// nobody else is; not even he is kept from ending a session.
+func TestThreat66RevokingIsLimitedPerUser(t *testing.T) {
+	f := newFixture(t, nil)
+	mallory, err := f.hasher.NewUser(t.Context(), account.Draft{Name: "mallory", Password: password})
+	f.check(err)
+	f.update(func(tx *store.Tx) error { return tx.CreateUser(mallory) })
+	var m answer
+	taken, limited := 0, 0
+	for range 8 {
+		m = f.ask(laptop.json("/sign-in", `{"username":"mallory","password":"`+password+`"}`))
+		for range 30 {
+			for range 2 { // the second time nothing is left to do
+				switch got := f.ask(laptop.form("/revoke", "token", m.AccessToken)); got.Status {
+				case http.StatusOK:
+					taken++
+				case http.StatusTooManyRequests:
+					limited++
+				default:
+					t.Fatalf("%d %s", got.Status, got.Error)
+				}
+			}
+			m = f.refreshed(laptop, m.RefreshToken)
+		}
+	}
+	if n := len(f.entries()); n != session.UserBurst || taken != 2*n || limited == 0 {
+		t.Errorf("%d entries, %d taken, limited %d times", n, taken, limited)
+	}
+	if got := f.ask(laptop.form("/revoke", "token", m.RefreshToken)); got.Status != http.StatusOK {
+		t.Errorf("his session: %d", got.Status)
+	}
+	a, b := f.signIn(laptop), f.signIn(laptop)
+	for name, token := range map[string]string{"access": a.AccessToken, "refresh": b.RefreshToken} {
+		if got := f.ask(laptop.form("/revoke", "token", token)); got.Status != http.StatusOK {
+			t.Errorf("alice, %s token: %d %s", name, got.Status, got.Error)
+		}
 	}
 }
