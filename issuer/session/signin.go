@@ -133,19 +133,19 @@ func (s *Server) signIn(r *http.Request, c *credentials) (*issued, error) {
 	if !known {
 		name = ""
 	}
-	out, err := s.enter(r, entry{name: name, password: c.Password, audience: c.Audience, scope: scope, addr: addr})
+	out, compared, err := s.enter(r, entry{name: name, password: c.Password, audience: c.Audience, scope: scope, addr: addr})
 	switch {
 	case err == nil:
 		attempt.Succeeded()
 		s.counts.signIns.Add(1)
-	case errors.Is(err, account.ErrBusy):
+	case !compared && r.Context().Err() == nil: // who hangs up has had the work done
 		attempt.GiveBack()
+	}
+	if errors.Is(err, account.ErrBusy) {
 		return nil, &serve.Error{
 			Status: http.StatusServiceUnavailable, Code: oauth.TemporarilyUnavailable,
 			Description: "too many sign-ins at the moment", RetryAfter: busyRetry,
 		}
-	case untokened(err):
-		attempt.GiveBack()
 	}
 	return out, err
 }
@@ -195,20 +195,21 @@ type entry struct {
 // meanwhile, which a concurrent sign-in with a stale hash also causes.
 const maxSignInTries = 2
 
-// enter compares the password and begins the session.
-func (s *Server) enter(r *http.Request, e entry) (*issued, error) {
+// enter compares the password and begins the session. compared reports that the
+// attempt counts, as one in which a wrong password was compared does.
+func (s *Server) enter(r *http.Request, e entry) (out *issued, compared bool, err error) {
 	ctx := r.Context()
 	for range maxSignInTries {
 		before, err := s.lookUp(ctx, e.name)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		ok, stale, err := s.cfg.Passwords.Verify(ctx, before.hash(), e.password)
 		if err != nil && !errors.Is(err, account.ErrHash) {
-			return nil, err
+			return nil, false, err
 		}
 		if !ok || before.User.Disabled {
-			return nil, s.denied(ctx, before, e)
+			return nil, true, s.denied(ctx, before, e)
 		}
 		out, err := s.begin(r, before, e)
 		if errors.Is(err, errHashChanged) {
@@ -217,9 +218,9 @@ func (s *Server) enter(r *http.Request, e entry) (*issued, error) {
 		if err == nil && stale {
 			s.rehash(ctx, before.User, e.password)
 		}
-		return out, err
+		return out, false, err
 	}
-	return nil, errDenied()
+	return nil, true, errDenied()
 }
 
 // beforehand is what the store said before the password was hashed: the user, if

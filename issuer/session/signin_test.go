@@ -491,3 +491,28 @@ func rsqOf(t testing.TB, a answer) uint64 {
 	}
 	return c.RSQ
 }
+
+// Attempts in which no password was compared, since the store could not be read, are
+// none: after the outage the right one is not too many.
+func TestOutageOfTheStoreUsesUpNoAttempts(t *testing.T) {
+	f := newFixture(t, nil)
+	f.tamper("ALTER TABLE log_head RENAME TO elsewhere")
+	for range 30 {
+		f.unavailable("sign-in", laptop.json("/sign-in", `{"username":"alice","password":"`+password+`"}`))
+	}
+	f.tamper("ALTER TABLE elsewhere RENAME TO log_head")
+	f.signIn(laptop)
+}
+
+// Hanging up while the password is compared is an attempt.
+func TestHangingUpIsAnAttempt(t *testing.T) {
+	f := newFixture(t, nil)
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	for range 30 {
+		f.do(laptop.json("/sign-in", `{"username":"alice","password":"`+password+`"}`).WithContext(gone))
+	}
+	if got := f.ask(laptop.json("/sign-in", `{"username":"alice","password":"`+password+`"}`)); got.Status != http.StatusTooManyRequests {
+		t.Errorf("%d", got.Status)
+	}
+}
