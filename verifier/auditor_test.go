@@ -34,6 +34,7 @@ type auditor struct {
 	reports  int             // requests with records
 	bytes    int             // of them
 	verdict  string          // on evidence; "" for the true one
+	delay    time.Duration   // of answers to reports
 	seen     http.HandlerFunc
 	examine  http.HandlerFunc
 }
@@ -108,12 +109,13 @@ func (a *auditor) serveSeen(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	a.records = append(a.records, records...)
 	a.reports, a.bytes = a.reports+1, a.bytes+len(body)
-	h := a.seen
+	h, delay := a.seen, a.delay
 	a.mu.Unlock()
 	if h != nil {
 		h(w, r)
 		return
 	}
+	time.Sleep(delay)
 	a.answer(w, r, records)
 }
 

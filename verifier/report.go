@@ -58,6 +58,7 @@ type reporter struct {
 	later    reportList         // about which the auditor could not speak
 	unheard  unheardList        // of open, but for those in later
 	proving  int                // requests that wait
+	places   int                // tokens that they wait for
 	flights  int                // requests to the auditor under way
 	pace     pace
 	exhibits exhibits

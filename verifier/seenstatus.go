@@ -41,7 +41,7 @@ type SeenStatus struct {
 	EvidenceSent    uint64
 	EvidenceDropped uint64 // that found no room; tried again when the token comes again
 
-	Proving     int // requests that wait for a verdict, under quarantine
+	Proving     int // requests that wait for a verdict, under quarantine, for fewer tokens
 	ProvingPeak int
 	ProvingCap  int
 	Unproved    uint64 // requests refused for want of a verdict

@@ -29,6 +29,11 @@ const (
 	// maxFlights is how many requests to the auditor may be under way. Reports for
 	// which nobody waits go one after the other.
 	maxFlights = 4
+	// While one answer does not hold all that is wrong in a report, somebody floods us
+	// with forged tokens, and those who wait behind them need smaller reports, and more
+	// of them at once.
+	crowdedFor     = 10 * time.Second
+	crowdedFlights = 16
 
 	// After trouble reports pause, doubling, and those for which somebody waits
 	// for proveAgain.
@@ -66,6 +71,7 @@ type pace struct {
 	ordinaryAt, urgentAt time.Time // as they were gathered
 	resumeAt, pressAt    time.Time // after trouble: ordinary ones, urgent ones
 	failures             int       // in a row
+	crowdedUntil         time.Time // there are more forged tokens than one answer names
 	offUntil             time.Time // zero while the issuer has an auditor
 	logged               bool      // that it does not work
 	loggedOff            bool      // that the issuer has no auditor
@@ -114,7 +120,7 @@ func (r *reporter) next(now time.Time) (due bool, wait time.Duration) {
 	}
 	p := &r.pace
 	switch {
-	case r.flights < maxFlights && r.urgent.n > 0 && r.proving > 0 && reached(p.urgentAt, p.pressAt):
+	case r.flights < p.flights(now) && r.urgent.n > 0 && r.proving > 0 && reached(p.urgentAt, p.pressAt):
 	case r.flights == 0 && r.ordinary.n >= notary.MaxRecords && reached(p.resumeAt):
 	case r.flights == 0 && (r.ordinary.n > 0 || r.urgent.n > 0 && reached(p.pressAt)) && reached(p.ordinaryAt, p.resumeAt):
 	default:
@@ -128,6 +134,32 @@ func (r *reporter) next(now time.Time) (due bool, wait time.Duration) {
 	}
 	r.flights++
 	return true, 0
+}
+
+// flights is how many requests may be under way.
+func (p *pace) flights(now time.Time) int {
+	if now.Before(p.crowdedUntil) {
+		return crowdedFlights
+	}
+	return maxFlights
+}
+
+// urgent is how many records of one report somebody may wait for: no more than the
+// answer can call wrong, where that is many.
+func (p *pace) urgent(now time.Time) int {
+	if now.Before(p.crowdedUntil) {
+		return maxWrong
+	}
+	return notary.MaxRecords
+}
+
+// pressAgain is how long to wait after an answer without a verdict for which somebody
+// waits. In a flood it had no room for one, and the next has.
+func (p *pace) pressAgain(now time.Time) time.Duration {
+	if now.Before(p.crowdedUntil) {
+		return gather
+	}
+	return proveAgain
 }
 
 // bringBack makes ready again what has waited long enough. Callers hold r.mu.
@@ -179,12 +211,13 @@ func timeoutOf(urgent bool) time.Duration {
 
 // take takes reports for one flight off their lists, urgent ones first.
 func (r *reporter) take() (batch []*report, urgent bool) {
+	now := time.Now()
 	for len(batch) < notary.MaxRecords {
 		before := len(batch)
 		r.mu.Lock()
 		for range min(settleChunk, notary.MaxRecords-before) {
 			from := &r.urgent
-			if from.n == 0 {
+			if from.n == 0 || len(batch) >= r.pace.urgent(now) {
 				from = &r.ordinary
 			}
 			if from.n == 0 {
@@ -346,6 +379,7 @@ func (r *reporter) eachChunk(batch []*report, each func(i int, rep *report)) {
 // conclude does what the auditor's verdicts mean.
 func (r *reporter) conclude(batch []*report, verdicts []verdict) {
 	now := time.Now()
+	r.heed(verdicts, now)
 	r.eachChunk(batch, func(i int, rep *report) {
 		switch verdicts[i] {
 		case right:
@@ -362,6 +396,23 @@ func (r *reporter) conclude(batch []*report, verdicts []verdict) {
 			r.postpone(rep, now)
 		}
 	})
+}
+
+// heed sets the pace by how much was wrong.
+func (r *reporter) heed(verdicts []verdict, now time.Time) {
+	count := func(v verdict) (n int) {
+		for _, one := range verdicts {
+			if one == v {
+				n++
+			}
+		}
+		return n
+	}
+	if count(wrong) >= maxWrong && count(again) > 0 {
+		r.mu.Lock()
+		r.pace.crowdedUntil = now.Add(crowdedFor)
+		r.mu.Unlock()
+	}
 }
 
 func (r *reporter) remember(id seenID, expiry uint32, state proofState) {
@@ -382,7 +433,7 @@ func (r *reporter) condemn(rep *report) {
 func (r *reporter) postpone(rep *report, now time.Time) {
 	r.unheard.remove(rep)
 	if rep.waiters > 0 {
-		r.pace.pressAt = now.Add(proveAgain)
+		r.pace.pressAt = now.Add(r.pace.pressAgain(now))
 		r.schedule(rep, &r.urgent)
 		return
 	}
