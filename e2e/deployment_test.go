@@ -80,7 +80,7 @@ func (iss *issuerUnderTest) node(t *testing.T, args ...string) *issuerUnderTest 
 	t.Helper()
 	other := *iss
 	other.data, other.port, other.args = filepath.Join(t.TempDir(), "data"), testport.Free(t), args
-	copyFolder(t, iss.data, other.data, "kek.json", "notary.key", "webhook.key")
+	copyFolder(t, iss.data, other.data, "kek.json", "notary.key")
 	other.url = fmt.Sprintf("http://127.0.0.1:%d", other.port)
 	other.process = start(t, "second issuer", nil, other.argv(t)...)
 	waitFor(t, other.process, "ready second issuer", ready(other.client, other.url+"/readyz"))

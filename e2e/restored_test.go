@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -25,7 +24,8 @@ func TestThreat75RestoredAfterATheft(t *testing.T) {
 	stolen, underStolen := f.outlive(t)
 	signed := f.thief.steal(t)
 	kept, revoked := f.iss.signIn(t, "alice"), f.iss.signIn(t, "alice")
-	backup := f.iss.backup(t)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	f.iss.command(t, "", "backup", backup)
 	old := f.keys(t)
 
 	f.iss.command(t, "", "keys", "kill", killed.KeyID(), "--wait")
@@ -132,22 +132,6 @@ func (f *field) untilAnswered(t *testing.T, key *jwk.Key) {
 		}
 		return fmt.Errorf("%+v", f.incidents(t))
 	})
-}
-
-// backup copies the database beside the running issuer.
-func (iss *issuerUnderTest) backup(t *testing.T) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "backup.db")
-	th := thiefOf(iss)
-	db, err := sql.Open(th.driver, th.database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec("VACUUM INTO ?", path); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // restore puts a backup in the place of the database.
