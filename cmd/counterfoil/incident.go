@@ -22,6 +22,9 @@ type incident struct{ forgery.Incident }
 // status is the state, and what a person should know of it.
 func (i *incident) status() string {
 	state := string(i.State)
+	if i.Undelivered != nil {
+		state += ", not delivered to the webhook"
+	}
 	switch {
 	case i.Held:
 		return state + ", waits for you: counterfoil keys kill " + i.KeyID
@@ -167,7 +170,9 @@ func (a *app) printIncident(i *incident) error {
 	add("jti", i.TokenID)
 	add("limits of the key", i.Level0)
 	add("alarmed", stamp(i.Alarmed))
-	add("webhook", i.WebhookError)
+	if u := i.Undelivered; u != nil {
+		add("webhook", fmt.Sprintf("%d alarms could not be delivered since %s, %d tries: %s", u.Alarms, stamp(u.Since), u.Tries, u.Error))
+	}
 	add("quarantined", stamp(i.Quarantined))
 	add("switched", stamp(i.Switched))
 	add("took over", i.Successor)

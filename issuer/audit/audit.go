@@ -62,6 +62,7 @@ const (
 	ForgeryBlind         Action = "forgery.blind"         // tags are not checked
 	ForgerySeeing        Action = "forgery.seeing"        // they are checked again
 	ForgeryUnshown       Action = "forgery.unshown"       // a token that was asked for does not come
+	ForgeryUntold        Action = "forgery.untold"        // the webhook has not taken an alarm for three days: it is not tried again
 	ForgeryLate          Action = "forgery.late"          // a token came after its end
 )
 

@@ -39,12 +39,22 @@ type Incident struct {
 	Successor     string `json:"successor,omitzero"` // kid of the key that took over
 	Held          bool   `json:"held,omitzero"`      // another key was given up within a day: a person has to kill this one
 	Automatic     bool   `json:"automatic,omitzero"` // the issuer killed the key, and nobody else
-	WebhookError  string `json:"webhook_error,omitzero"`
+
+	Undelivered *Undelivered `json:"undelivered,omitempty"` // alarms that the webhook has refused so far
 
 	// Only of a single incident.
 	Forgeries []ForgedToken `json:"forgeries,omitempty"` // the first ones
 	Traces    []Trace       `json:"traces,omitempty"`    // what the first ones said of themselves, at most [store.MaxTraces]
 	Untraced  uint64        `json:"untraced,omitzero"`   // tokens of which that is not known, or not any more
+}
+
+// Undelivered tells of alarms that wait for the webhook, which has refused each at least
+// once. They are tried again for three days, by any node.
+type Undelivered struct {
+	Alarms uint64    `json:"alarms"`
+	Since  time.Time `json:"since"` // of the oldest
+	Tries  int64     `json:"tries"` // of the one that was tried most often
+	Error  string    `json:"error"` // of the newest try
 }
 
 // A ForgedToken is one that was among the first of its key.
@@ -66,6 +76,15 @@ func (d *Desk) incidentOf(in *store.Incident) Incident {
 	}
 }
 
+func undelivered(tx *store.Tx, kid string) (*Undelivered, error) {
+	u, err := tx.Undelivered(kid)
+	if err != nil || u.Alarms == 0 {
+		return nil, err
+	}
+	told := Undelivered(u)
+	return &told, nil
+}
+
 // Incident returns the incident of a key with what is known of its forged tokens, or
 // [store.ErrNotFound].
 func (d *Desk) Incident(ctx context.Context, kid string) (out Incident, err error) {
@@ -75,7 +94,7 @@ func (d *Desk) Incident(ctx context.Context, kid string) (out Incident, err erro
 			return err
 		}
 		out = d.incidentOf(&in)
-		if out.WebhookError, err = tx.AlarmTrouble(kid); err != nil {
+		if out.Undelivered, err = undelivered(tx, kid); err != nil {
 			return err
 		}
 		list, err := tx.Forgeries(kid)
@@ -99,6 +118,9 @@ func (d *Desk) Incidents(ctx context.Context) (list []Incident, err error) {
 		list = make([]Incident, len(rows))
 		for i := range rows {
 			list[i] = d.incidentOf(&rows[i])
+			if list[i].Undelivered, err = undelivered(tx, rows[i].KeyID); err != nil {
+				return err
+			}
 		}
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
+	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/store"
 )
 
@@ -177,6 +179,7 @@ func (d *Desk) deliverOne(ctx context.Context, a store.Alarm, now time.Time) err
 	} else {
 		d.counts.alarmsFailed.Add(1)
 	}
+	d.sayDelivery(a, trouble)
 	return d.cfg.Store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		now, err := tx.Now()
 		switch {
@@ -185,10 +188,26 @@ func (d *Desk) deliverOne(ctx context.Context, a store.Alarm, now time.Time) err
 		case trouble == nil:
 			return tx.RemoveAlarm(a, now)
 		case now.Sub(a.At) > deliverFor:
-			return tx.RemoveAlarm(a, time.Time{})
+			if err := tx.RemoveAlarm(a, time.Time{}); err != nil {
+				return err
+			}
+			return audit.Record(tx, now, audit.Event{
+				Actor: issuerActor, Action: audit.ForgeryUntold, Subject: a.KeyID, Detail: fmt.Sprintf("alarm=%s tries=%d", a.ID, a.Attempts+1),
+			})
 		}
 		return tx.DelayAlarm(a.ID, now.Add(delay(a.Attempts)), trouble.Error())
 	})
+}
+
+// sayDelivery logs the first try that comes to nothing, and the one that is taken after
+// such. The error shows no URL.
+func (d *Desk) sayDelivery(a store.Alarm, trouble error) {
+	switch {
+	case trouble != nil && a.Attempts == 0:
+		d.cfg.Log.Error("an alarm could not be delivered to the webhook, and is tried again for three days", "alarm", a.ID, "kid", a.KeyID, "err", trouble)
+	case trouble == nil && a.Error != "":
+		d.cfg.Log.Warn("the webhook has taken an alarm late", "alarm", a.ID, "kid", a.KeyID, "tries", a.Attempts+1)
+	}
 }
 
 // delay is how long to wait after an attempt, of which there were some before.

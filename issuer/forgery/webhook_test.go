@@ -137,7 +137,7 @@ func TestEachStepIsToldToTheWebhook(t *testing.T) {
 			}
 		}
 	}
-	if in := f.incident(kid); in.Alarmed.IsZero() || in.WebhookError != "" {
+	if in := f.incident(kid); in.Alarmed.IsZero() || in.Undelivered != nil {
 		t.Errorf("%+v", in)
 	}
 }
@@ -163,8 +163,12 @@ func TestAlarmsSurviveTheProcess(t *testing.T) {
 	if first, last := waits[1], waits[len(waits)-1]; first > 2*time.Second || last < 3*time.Minute || last > 6*time.Minute {
 		t.Errorf("waits %v", waits)
 	}
-	if in := f.incident(kid); !in.Alarmed.IsZero() || !strings.Contains(in.WebhookError, "503") {
-		t.Errorf("%+v", in)
+	in := f.incident(kid)
+	if u := in.Undelivered; !in.Alarmed.IsZero() || u == nil || u.Alarms != 1 || u.Tries != 12 || !u.Since.Equal(in.Found) || !strings.Contains(u.Error, "503") {
+		t.Errorf("%+v %+v", in, u)
+	}
+	if list, err := f.desk.Incidents(t.Context()); err != nil || len(list) != 1 || list[0].Undelivered == nil {
+		t.Errorf("%+v (%v)", list, err)
 	}
 	r.answer(http.StatusNoContent)
 	f.desk = f.open(forgery.Config{Webhook: r.hook(), Answer: forgery.AlarmOnly})
@@ -173,6 +177,11 @@ func TestAlarmsSurviveTheProcess(t *testing.T) {
 	f.deliver()
 	if got := r.kinds(); !slices.Equal(got, []forgery.Kind{"forged"}) {
 		t.Errorf("told %v", got)
+	}
+	for _, want := range []string{"could not be delivered", "taken an alarm late"} {
+		if n := strings.Count(f.log.String(), want); n != 1 {
+			t.Errorf("%q is in the log %d times", want, n)
+		}
 	}
 	if ids := slices.Compact(slices.Clone(r.ids)); len(ids) != 1 || len(r.ids) != 13 {
 		t.Errorf("%d attempts under %d ids", len(r.ids), len(ids))
@@ -191,6 +200,9 @@ func TestAlarmsAreGivenUp(t *testing.T) {
 	f.deliver()
 	if n := r.attempts(); n != 1 {
 		t.Errorf("%d attempts", n)
+	}
+	if got := f.trail(); !slices.Equal(got, []string{"forged", "untold"}) {
+		t.Errorf("trail %v", got)
 	}
 }
 
@@ -225,8 +237,8 @@ func TestWebhookFollowsNoRedirect(t *testing.T) {
 	if n := r.attempts(); n != 1 {
 		t.Errorf("%d requests", n)
 	}
-	if in := f.incident(f.active()); !strings.Contains(in.WebhookError, "302") || strings.Contains(in.WebhookError, r.URL) {
-		t.Errorf("%q", in.WebhookError)
+	if u := f.incident(f.active()).Undelivered; u == nil || !strings.Contains(u.Error, "302") || strings.Contains(u.Error+f.log.String(), r.URL) {
+		t.Errorf("%+v", u)
 	}
 }
 

@@ -56,8 +56,21 @@ func (tx *Tx) RemoveAlarm(a Alarm, taken time.Time) error {
 	return err
 }
 
-// AlarmTrouble returns why the newest attempt for a key came to nothing, or "".
-func (tx *Tx) AlarmTrouble(kid string) (reason string, err error) {
-	err = tx.row("SELECT error FROM alarms WHERE kid = $1 AND error <> '' ORDER BY due DESC, id LIMIT 1", []any{kid}, text{&reason})
-	return reason, ignore(ErrNotFound, err)
+// Undelivered tells of the alarms about a key that the webhook has refused so far.
+type Undelivered struct {
+	Alarms uint64
+	Since  time.Time // of the oldest
+	Tries  int64     // of the one that was tried most often
+	Error  string    // of the newest try
+}
+
+// Undelivered returns what there is to tell of a key: all zero for nothing.
+func (tx *Tx) Undelivered(kid string) (u Undelivered, err error) {
+	err = tx.row("SELECT count(*), min(at), max(attempts) FROM alarms WHERE kid = $1 AND error <> ''", []any{kid},
+		number{&u.Alarms}, millis{&u.Since}, signed{&u.Tries})
+	if err != nil || u.Alarms == 0 {
+		return Undelivered{}, err
+	}
+	err = tx.row("SELECT error FROM alarms WHERE kid = $1 AND error <> '' ORDER BY due DESC, id LIMIT 1", []any{kid}, text{&u.Error})
+	return u, err
 }

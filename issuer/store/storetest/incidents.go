@@ -124,10 +124,10 @@ func alarms(t *testing.T, db Database) {
 	update(t, st, func(tx *store.Tx) error { return tx.DelayAlarm("b", someTime.Add(8e9), "no answer") })
 	b.Attempts, b.Due, b.Error = 1, someTime.Add(8e9), "no answer"
 	equal(t, "alarms", list(0), []store.Alarm{a, b})
-	trouble := func() string {
-		return read(t, st, func(tx *store.Tx) (string, error) { return tx.AlarmTrouble("k1") })
+	trouble := func() store.Undelivered {
+		return read(t, st, func(tx *store.Tx) (store.Undelivered, error) { return tx.Undelivered("k1") })
 	}
-	equal(t, "trouble", trouble(), "no answer")
+	equal(t, "trouble", trouble(), store.Undelivered{Alarms: 1, Since: someTime, Tries: 1, Error: "no answer"})
 
 	alarmed := func() time.Time {
 		return read(t, st, func(tx *store.Tx) (store.Incident, error) { return tx.Incident("k1") }).Alarmed
@@ -137,7 +137,7 @@ func alarms(t *testing.T, db Database) {
 	update(t, st, func(tx *store.Tx) error { return tx.RemoveAlarm(b, someTime) })
 	update(t, st, func(tx *store.Tx) error { return tx.RemoveAlarm(b, someTime.Add(1e9)) })
 	equal(t, "alarmed", alarmed(), someTime)
-	equal(t, "trouble", trouble(), "")
+	equal(t, "trouble", trouble(), store.Undelivered{})
 	equal(t, "alarms", len(list(0)), 0)
 }
 
