@@ -124,8 +124,8 @@ func (t *Trust) checkWitnessKeys() error {
 // An Anchor is what a verifier believes about an issuer's feed. It forgets
 // nothing early: when a statement takes a handle key away or shortens max life,
 // the old value stays in force beside the new for the old retention. It is not
-// safe for concurrent use. The caller keeps the statements and replays them to
-// a new Anchor after a restart.
+// safe for concurrent use. The caller keeps its [Anchor.Statements] and replays them
+// to a new Anchor after a restart.
 type Anchor struct {
 	iss     string
 	root    *jwk.Key
@@ -135,15 +135,23 @@ type Anchor struct {
 	former  []formerTrust
 }
 
-// formerTrust is a replaced statement that is still in force beside the present
-// one.
+// formerTrust is what replaced statements leave in force beside the present one.
 type formerTrust struct {
-	trust *Trust
-	until time.Duration // on the feed's clock
+	force
+	tokens []string      // the statements, the oldest first
+	until  time.Duration // on the feed's clock
 }
 
-// maxFormer bounds how many replaced statements are in force at once. Only the
-// root key makes statements, and one more than this is refused for the moment.
+// force is what a statement says of tokens and entries, which outlive it.
+type force struct {
+	handles   []string
+	witnesses []*jwk.Key
+	life      time.Duration
+}
+
+// maxFormer bounds how much is in force that was replaced. Only the root key makes
+// statements. With one more, the two oldest end together, when the later of them would
+// have: to refuse it would be to stop for ever where the feed key is another one.
 const maxFormer = 16
 
 // NewAnchor returns an Anchor that believes root and nobody else about iss.
@@ -168,12 +176,83 @@ func (a *Anchor) Accept(token string) error {
 		return ErrFork
 	case t.Version == a.current.Version:
 		return nil
-	case len(a.former) == maxFormer:
-		return errFormat("too many trust statements at once")
 	}
-	a.former = append(a.former, formerTrust{a.current, a.now.elapsed + a.Retention()})
+	until := a.now.elapsed + a.Retention()
+	was, held := a.current, a.token
 	a.current, a.token = t, token
+	if f := was.force(); !f.within(t.force()) { // a change of the feed keys alone leaves nothing
+		a.remember(formerTrust{f, []string{held}, until})
+	}
 	return nil
+}
+
+func (t *Trust) force() force {
+	f := force{handles: t.HandleKeyIDs, life: t.MaxLife}
+	if t.WitnessKeys != nil {
+		f.witnesses = t.WitnessKeys.Keys()
+	}
+	return f
+}
+
+// within reports whether all of f is in other as well.
+func (f force) within(other force) bool {
+	lacks := func(id string) bool { return !slices.Contains(other.handles, id) }
+	unknown := func(key *jwk.Key) bool { return !slices.ContainsFunc(other.witnesses, sameNamed(key)) }
+	return f.life <= other.life && !slices.ContainsFunc(f.handles, lacks) && !slices.ContainsFunc(f.witnesses, unknown)
+}
+
+// with returns f and what it lacks of older.
+func (f force) with(older force) force {
+	all := force{slices.Clone(f.handles), slices.Clone(f.witnesses), max(f.life, older.life)}
+	for _, id := range older.handles {
+		if !slices.Contains(all.handles, id) {
+			all.handles = append(all.handles, id)
+		}
+	}
+	for _, key := range older.witnesses {
+		if !slices.ContainsFunc(all.witnesses, sameNamed(key)) {
+			all.witnesses = append(all.witnesses, key)
+		}
+	}
+	return all
+}
+
+func sameNamed(key *jwk.Key) func(*jwk.Key) bool {
+	return func(k *jwk.Key) bool { return k.KeyID() == key.KeyID() && k.Thumbprint() == key.Thumbprint() }
+}
+
+// remember keeps what a replaced statement has in force.
+func (a *Anchor) remember(f formerTrust) {
+	if len(a.former) == maxFormer {
+		a.former[1].join(&a.former[0])
+		a.former = slices.Delete(a.former, 0, 1)
+	}
+	a.former = append(a.former, f)
+}
+
+// join adds what is older, so that nothing ends earlier. A statement of which nothing is
+// left is not kept.
+func (f *formerTrust) join(older *formerTrust) {
+	switch {
+	case f.within(older.force):
+		f.tokens = older.tokens
+	case !older.within(f.force):
+		f.tokens = slices.Concat(older.tokens, f.tokens)
+	}
+	f.force, f.until = f.with(older.force), max(f.until, older.until)
+}
+
+// Statements returns the statements that make up what is believed, in the order in
+// which a new Anchor takes them: nil without one.
+func (a *Anchor) Statements() []string {
+	var all []string
+	for i := range a.former {
+		all = append(all, a.former[i].tokens...)
+	}
+	if a.current == nil {
+		return nil
+	}
+	return append(all, a.token)
 }
 
 // Advance tells the Anchor the as_of of an applied frame, which is the only
@@ -200,7 +279,7 @@ func (a *Anchor) HandleKeyIDs() []string {
 	}
 	ids := slices.Clone(a.current.HandleKeyIDs)
 	for _, f := range a.former {
-		for _, id := range f.trust.HandleKeyIDs {
+		for _, id := range f.handles {
 			if !slices.Contains(ids, id) {
 				ids = append(ids, id)
 			}
@@ -217,15 +296,10 @@ func (a *Anchor) WitnessKeys() *jwk.Set {
 		return nil
 	}
 	var keys []*jwk.Key
-	for _, t := range a.inForce() {
-		if t.WitnessKeys == nil {
-			continue
-		}
-		for _, key := range t.WitnessKeys.Keys() {
-			known := func(k *jwk.Key) bool { return k.KeyID() == key.KeyID() }
-			if !slices.ContainsFunc(keys, known) {
-				keys = append(keys, key)
-			}
+	for _, key := range a.witnesses() {
+		known := func(k *jwk.Key) bool { return k.KeyID() == key.KeyID() }
+		if !slices.ContainsFunc(keys, known) {
+			keys = append(keys, key)
 		}
 	}
 	if keys == nil {
@@ -238,11 +312,11 @@ func (a *Anchor) WitnessKeys() *jwk.Set {
 	return set
 }
 
-// inForce returns the present statement and the former ones that still count.
-func (a *Anchor) inForce() []*Trust {
-	all := []*Trust{a.current}
+// witnesses returns the keys of the present statement, and then the former ones.
+func (a *Anchor) witnesses() []*jwk.Key {
+	all := a.current.force().witnesses
 	for _, f := range a.former {
-		all = append(all, f.trust)
+		all = append(all, f.witnesses...)
 	}
 	return all
 }
@@ -262,7 +336,7 @@ func (a *Anchor) MaxLife() time.Duration {
 	}
 	life := a.current.MaxLife
 	for _, f := range a.former {
-		life = max(life, f.trust.MaxLife)
+		life = max(life, f.life)
 	}
 	return life
 }

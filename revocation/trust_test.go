@@ -218,15 +218,66 @@ func TestThreat69OlderTrustRefused(t *testing.T) {
 	if anchor.Version() != 5 || anchor.MaxLife() != time.Hour {
 		t.Error("a refused statement changed something")
 	}
-	for v := uint64(6); ; v++ {
-		err := anchor.Accept(r.sign(t, func(s *revocation.Trust) { s.Version = v }))
-		if v > 100 {
-			t.Fatal("statements without end are remembered")
-		}
-		if err != nil {
-			break
+}
+
+// A verifier follows the issuer however often the root speaks, and forgets nothing that
+// is in force: not by many changes of the feed key, nor of anything else, nor by a start.
+func TestThreat69ManyStatements(t *testing.T) {
+	r := newRootedIssuer(t)
+	anchor := revocation.NewAnchor(r.rootPublic, issuer)
+	anchor.Advance(start)
+	accept := func(change func(*revocation.Trust)) {
+		t.Helper()
+		if err := anchor.Accept(r.sign(t, func(s *revocation.Trust) { r.trust.Version++; s.Version = r.trust.Version; change(s) })); err != nil {
+			t.Fatal(err)
 		}
 	}
+	believed := func(a *revocation.Anchor, handles []string, life time.Duration) {
+		t.Helper()
+		if !slices.Equal(a.HandleKeyIDs(), handles) || a.MaxLife() != life || a.Version() != r.trust.Version {
+			t.Errorf("handle keys %v, life %v at version %d; want %v, %v at %d", a.HandleKeyIDs(), a.MaxLife(), a.Version(), handles, life, r.trust.Version)
+		}
+	}
+	again := func() *revocation.Anchor {
+		t.Helper()
+		next := revocation.NewAnchor(r.rootPublic, issuer)
+		for _, s := range anchor.Statements() {
+			if err := next.Accept(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return next
+	}
+	accept(func(*revocation.Trust) {})
+	for range 40 {
+		_, public := feedKey(t)
+		keys, err := jwk.NewSet(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		accept(func(s *revocation.Trust) { s.HandleKeyIDs, s.MaxLife, s.FeedKeys = []string{"k2"}, time.Minute, keys })
+	}
+	if n := len(anchor.Statements()); n != 2 {
+		t.Errorf("%d statements are in force", n)
+	}
+	believed(anchor, []string{"k2", "k1"}, time.Hour)
+	believed(again(), []string{"k2", "k1"}, time.Hour)
+	for n := range 100 {
+		accept(func(s *revocation.Trust) {
+			s.HandleKeyIDs, s.MaxLife = []string{"k2"}, time.Duration(200-n)*time.Second
+		})
+	}
+	believed(anchor, []string{"k2", "k1"}, time.Hour)
+	believed(again(), []string{"k2", "k1"}, time.Hour)
+	if n := len(anchor.Statements()); n > 20 {
+		t.Errorf("%d statements are kept", n)
+	}
+	anchor.Advance(start.Add(time.Minute))
+	believed(anchor, []string{"k2", "k1"}, time.Hour)
+	for at := time.Duration(0); at <= time.Hour+revocation.RetentionSlack+time.Minute; at += time.Minute {
+		anchor.Advance(start.Add(at))
+	}
+	believed(anchor, []string{"k2"}, 101*time.Second)
 }
 
 func TestWitnessKeysComeFromTheRoot(t *testing.T) {

@@ -148,7 +148,7 @@ func (f *feed) readSaved() (*savedFeed, error) {
 	}
 	a := newAnchor(root, f.cfg.Issuer)
 	for _, statement := range s.Statements {
-		if err := a.accept(statement); err != nil {
+		if err := a.Accept(statement); err != nil {
 			return nil, err
 		}
 	}
@@ -241,7 +241,7 @@ func (f *feed) toSave() ([]byte, error) {
 		return nil, err
 	}
 	s := savedFeed{
-		Issuer: f.cfg.Issuer, Root: root, Statements: f.anchor.statements,
+		Issuer: f.cfg.Issuer, Root: root, Statements: f.anchor.Statements(),
 		KeySetVer: f.keys.floor.Load(), Canaries: string(f.flock.text),
 	}
 	for _, id := range f.anchor.HandleKeyIDs() {

@@ -31,15 +31,10 @@ var (
 // disk. It is guarded by feed.mu.
 type anchor struct {
 	*revocation.Anchor
-	root       *jwk.Key
-	statements []string                        // trust statements in the order they were accepted
-	secrets    map[string][]byte               // of handle keys, by id
-	handles    map[string]revocation.HandleKey // made of secrets
+	root    *jwk.Key
+	secrets map[string][]byte               // of handle keys, by id
+	handles map[string]revocation.HandleKey // made of secrets
 }
-
-// maxStatements bounds what is kept of former trust: more than Anchor believes
-// at once.
-const maxStatements = 17
 
 func newAnchor(root *jwk.Key, iss string) *anchor {
 	return &anchor{
@@ -48,19 +43,6 @@ func newAnchor(root *jwk.Key, iss string) *anchor {
 		secrets: make(map[string][]byte),
 		handles: make(map[string]revocation.HandleKey),
 	}
-}
-
-// accept takes a trust statement.
-func (a *anchor) accept(statement string) error {
-	before := a.Version()
-	if err := a.Accept(statement); err != nil {
-		return err
-	}
-	if a.Version() != before {
-		a.statements = append(a.statements, statement)
-		a.statements = a.statements[max(0, len(a.statements)-maxStatements):]
-	}
-	return nil
 }
 
 // offer takes a handle key. Whether it is used is for the trust statement to
@@ -97,7 +79,7 @@ func (a *anchor) openManifest(iss, token string) (*revocation.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.accept(statement); err != nil {
+	if err := a.Accept(statement); err != nil {
 		return nil, fmt.Errorf("trust: %w", err)
 	}
 	m, err := revocation.OpenManifest(a.FeedKeys(), iss, token)
