@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/counterfoil/counterfoil/internal/testport"
 )
 
 // patience bounds each wait of a script for a server.
@@ -43,6 +46,12 @@ func withDaemons(env *testscript.Env) error {
 	all := map[string]*daemon{}
 	env.Values[daemonsKey{}] = all
 	env.Setenv("GID", strconv.Itoa(os.Getgid())) // a group that this user is in
+	port, release, err := testport.Reserve()
+	if err != nil {
+		return err
+	}
+	env.Defer(release)
+	env.Setenv("LISTEN", fmt.Sprintf("127.0.0.1:%d", port)) // again and again
 	env.Defer(func() {
 		for _, d := range all {
 			d.stop()
