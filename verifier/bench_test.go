@@ -138,7 +138,7 @@ func (o *origin) bench(b *testing.B) string {
 	}
 	o.append(entries...)
 	o.takeSnapshot(b)
-	return o.token(b, claims{"cnf": nil})
+	return o.token(b, nil)
 }
 
 // benchVerifier opens a verifier and loads its table.

@@ -527,7 +527,7 @@ func (o *origin) token(t testing.TB, changes claims) string {
 	}
 	extra := claims{
 		"client_id": "app-1", "sid": "session-1", "tenant": "tenant-1", "scope": "read write",
-		"cnf": map[string]string{"jkt": "device-1"}, "roles": []string{"clerk"}, "rsq": o.head(),
+		"roles": []string{"clerk"}, "rsq": o.head(),
 	}
 	key, typ := o.signing[0], "at+jwt"
 	for name, v := range changes {

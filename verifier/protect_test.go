@@ -24,16 +24,6 @@ func header(json string) string { return wire.Encode([]byte(json)) }
 
 func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
-// bearer is a token as clients carry it, not bound to a key.
-func (o *origin) bearer(t *testing.T, changes claims) string {
-	t.Helper()
-	all := claims{"cnf": nil}
-	for name, v := range changes {
-		all[name] = v
-	}
-	return o.token(t, all)
-}
-
 // ask sends a request through Protect and returns the answer.
 func ask(v *verifier.Verifier, route verifier.Route, r *http.Request) *http.Response {
 	rec := httptest.NewRecorder()
@@ -56,11 +46,11 @@ func get(headers ...string) *http.Request {
 func TestProtectAnswers(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		v := o.ready(t, nil)
-		good := o.bearer(t, nil)
-		revoked := o.bearer(t, claims{"sid": "session-2"})
+		good := o.token(t, nil)
+		revoked := o.token(t, claims{"sid": "session-2"})
 		o.revoke(revocation.Session, "session-2")
 		pass(time.Second)
-		expired := o.bearer(t, claims{"iat": time.Now().Add(-time.Hour), "exp": time.Now().Add(-50 * time.Minute)})
+		expired := o.token(t, claims{"iat": time.Now().Add(-time.Hour), "exp": time.Now().Add(-50 * time.Minute)})
 		scope := verifier.Route{Scope: []string{"read", "orders:cancel"}}
 		role := verifier.Route{Roles: []string{"admin", "root"}}
 		clerk := verifier.Route{Roles: []string{"admin", "clerk"}, Scope: []string{"write"}}
@@ -85,7 +75,7 @@ func TestProtectAnswers(t *testing.T) {
 			{"junk", verifier.Route{}, []string{"Authorization: Bearer junk"}, 401, `Bearer error="invalid_token"`},
 			{"revoked", verifier.Route{}, []string{"Authorization: Bearer " + revoked}, 401, `Bearer error="invalid_token", error_description="the token was revoked"`},
 			{"expired", verifier.Route{}, []string{"Authorization: Bearer " + expired}, 401, `Bearer error="invalid_token", error_description="the token expired"`},
-			{"bound to a key", verifier.Route{}, []string{"Authorization: Bearer " + o.token(t, nil)}, 401, `Bearer error="invalid_token"`},
+			{"bound to a key", verifier.Route{}, []string{"Authorization: Bearer " + o.token(t, claims{"cnf": map[string]string{"jkt": "device-1"}})}, 401, `Bearer error="invalid_token"`},
 			{"bound to a certificate", verifier.Route{}, []string{"Authorization: Bearer " + o.token(t, claims{"cnf": map[string]string{"x5t#S256": "abc"}})}, 401, `Bearer error="invalid_token"`},
 			{"scope missing", scope, []string{"Authorization: Bearer " + good}, 403, `Bearer error="insufficient_scope", scope="read orders:cancel"`},
 			{"role missing", role, []string{"Authorization: Bearer " + good}, 403, `Bearer error="insufficient_scope"`},
@@ -116,7 +106,7 @@ func TestProtectAnswers(t *testing.T) {
 func TestProtectQuery(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		v := o.ready(t, nil)
-		token := o.bearer(t, nil)
+		token := o.token(t, nil)
 		for _, query := range []string{"access_token=" + token, "a=b&access_token=x", "access%5Ftoken=x", "access_token"} {
 			for _, headers := range [][]string{nil, {"Authorization: Bearer " + token}} {
 				r := get(headers...)
@@ -133,7 +123,7 @@ func TestProtectUnavailable(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		o.door("/revocation/key", broken)
 		v := o.verifier(t, nil)
-		token := "Authorization: Bearer " + o.bearer(t, nil)
+		token := "Authorization: Bearer " + o.token(t, nil)
 		check := func(route verifier.Route, want int) {
 			t.Helper()
 			resp := ask(v, route, get(token))
@@ -158,7 +148,7 @@ func TestProtectUnavailable(t *testing.T) {
 func TestThreat108WebSocketFromAnotherPage(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		v := o.ready(t, func(c *verifier.Config) { c.Cookies = true })
-		token := o.bearer(t, nil)
+		token := o.token(t, nil)
 		cookie, socket := "Cookie: "+verifier.CookieName+"="+token, "Sec-WebSocket-Version: 13"
 		for _, c := range []struct {
 			headers []string
@@ -181,7 +171,7 @@ func TestThreat108WebSocketFromAnotherPage(t *testing.T) {
 func TestProtectCookies(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		v := o.ready(t, func(c *verifier.Config) { c.Cookies = true })
-		token := o.bearer(t, nil)
+		token := o.token(t, nil)
 		cookie, auth := "Cookie: "+verifier.CookieName+"="+token, "Authorization: Bearer "+token
 		cross, same := "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-origin"
 		for _, c := range []struct {
@@ -234,7 +224,7 @@ func TestFrom(t *testing.T) {
 				t.Error("an object was read as a list")
 			}
 		}))
-		h.ServeHTTP(httptest.NewRecorder(), get("Authorization: Bearer "+o.bearer(t, claims{"order": 7})))
+		h.ServeHTTP(httptest.NewRecorder(), get("Authorization: Bearer "+o.token(t, claims{"order": 7})))
 		if _, ok := verifier.From[own](t.Context()); ok {
 			t.Error("a token without a request")
 		}

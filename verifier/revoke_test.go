@@ -44,18 +44,25 @@ func TestThreat62EveryKindIsRefused(t *testing.T) {
 		t.Run(c.kind.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T, o *origin) {
 				v := o.ready(t, nil)
-				token := o.token(t, nil)
-				if err := verify(t, v, token); err != nil {
+				token := o.token(t, claims{"cnf": map[string]string{"jkt": "device-1"}})
+				check := func() error {
+					_, err := v.CheckUnproved(t.Context(), token, verifier.Route{})
+					return err
+				}
+				if err := check(); err != nil {
 					t.Fatalf("before: %v", err)
+				}
+				if err := verify(t, v, token); err != verifier.ErrBound {
+					t.Errorf("without a proof: %v", err)
 				}
 				o.revoke(c.kind, c.value(o)+"-another")
 				pass(time.Second)
-				if err := verify(t, v, token); err != nil {
+				if err := check(); err != nil {
 					t.Fatalf("after the revocation of another: %v", err)
 				}
 				o.revoke(c.kind, c.value(o))
 				pass(10 * time.Millisecond)
-				if err := verify(t, v, token); !refusedAs(err, c.kind) {
+				if err := check(); !refusedAs(err, c.kind) {
 					t.Errorf("after: %v", err)
 				}
 			})

@@ -123,9 +123,9 @@ func (v *Verifier) feed() *feed {
 // A token that comes again is the same *jwt.Token for all who show it: what its
 // claims refer to, such as [Access].Roles, must not be changed.
 //
-// A token that is bound to a key ([Access].Confirmation) is good here: whether its
-// bearer holds the key is for the caller to see (RFC 9449, Section 7.2), while
-// [Verifier.CheckRequest] refuses it.
+// A token that is bound to a key ([Access].Confirmation) is no bearer token: it is
+// [ErrBound] (RFC 9449, Section 7.2). Whoever asks for the proof, see
+// [Verifier.CheckUnproved].
 func (v *Verifier) Verify(ctx context.Context, token string) (*jwt.Token[Access], error) {
 	return v.Check(ctx, token, Route{})
 }
@@ -133,6 +133,17 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*jwt.Token[Access]
 // Check is Verify for a route that asks for more. Where the token shows that
 // this verifier lags, a sensitive route waits up to [CatchUp].
 func (v *Verifier) Check(ctx context.Context, token string, route Route) (*jwt.Token[Access], error) {
+	tok, err := v.CheckUnproved(ctx, token, route)
+	if err == nil && tok.Claims().Confirmation != (Confirmation{}) {
+		return nil, ErrBound
+	}
+	return tok, err
+}
+
+// CheckUnproved is Check for a caller who sees to it himself that whoever shows the
+// token holds the key that its Confirmation names, if it names one. A token that was
+// stolen is good here.
+func (v *Verifier) CheckUnproved(ctx context.Context, token string, route Route) (*jwt.Token[Access], error) {
 	found := v.found.Load()
 	if found == nil {
 		return nil, ErrNotReady
