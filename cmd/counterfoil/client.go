@@ -30,17 +30,22 @@ func (a *app) clientAddCommand() *cobra.Command {
 		admin                          adminFlags
 		verifier, confidential, public bool
 		machine                        bool
+		out                            string
 	)
 	cmd := &cobra.Command{
 		Use: "add --verifier NAME", Short: "Add a client and print its credential once", Args: takes("NAME"),
-		Long: `Add a client. Its credential, NAME:SECRET on one line, is printed once on stdout.
+		Long: `Add a client. Its credential, NAME:SECRET on one line, is printed once on stdout, or
+written to a new file that only its owner can read.
 
 A verifier is a service or a guard that follows the revocation feed. The file goes
 to guard --credential FILE, or to verifier.Config.CredentialFile. Its second line
 names the issuer's root key: a verifier that has the file takes nobody else for the
 issuer.`,
-		Example: "counterfoil client add --verifier orders > orders.credential",
+		Example: "counterfoil client add --verifier orders --out orders.credential",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wantNew(out); err != nil {
+				return err
+			}
 			kind, err := kindOf(verifier, confidential, public)
 			if err != nil {
 				return err
@@ -54,14 +59,16 @@ issuer.`,
 				return err
 			}
 			a.say("%s client %s added", added.Kind, added.ID)
-			return a.printClient(&added, machine)
+			return a.printClient(&added, out, machine)
 		},
 	}
 	admin.register(cmd.Flags())
 	cmd.Flags().BoolVar(&verifier, "verifier", false, "a service or guard that follows the feed")
 	cmd.Flags().BoolVar(&confidential, "confidential", false, "a program that can keep a secret")
 	cmd.Flags().BoolVar(&public, "public", false, "a program that cannot keep one, and gets none")
+	outFlag(cmd, &out)
 	cmd.Flags().BoolVar(&machine, "json", false, "print the client as one JSON object")
+	cmd.MarkFlagsMutuallyExclusive("out", "json")
 	return cmd
 }
 
@@ -77,16 +84,18 @@ func kindOf(verifier, confidential, public bool) (string, error) {
 	return "", misuse("say which kind it is: --verifier, --confidential or --public")
 }
 
-func (a *app) printClient(c *client, machine bool) error {
+func (a *app) printClient(c *client, out string, machine bool) error {
 	if machine {
 		return a.printJSON(c)
 	}
 	if c.Credential == "" {
+		a.say("a public client has no credential")
 		return nil
 	}
-	a.say("its credential is printed this once: keep it in a file that only the program can read")
-	_, err := fmt.Fprintln(a.stdout, c.Credential)
-	return err
+	if out == "-" {
+		a.say("its credential is printed this once: keep it in a file that only the program can read")
+	}
+	return a.writeSecret(out, []byte(c.Credential))
 }
 
 func (a *app) clientListCommand() *cobra.Command {
@@ -139,11 +148,15 @@ func (a *app) clientSecretCommand() *cobra.Command {
 	var (
 		admin   adminFlags
 		machine bool
+		out     string
 	)
 	cmd := &cobra.Command{
 		Use: "secret NAME", Short: "Replace the secret of a client", Args: takes("NAME"),
-		Example: "counterfoil client secret orders > orders.credential",
+		Example: "counterfoil client secret orders --out orders-2.credential",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wantNew(out); err != nil {
+				return err
+			}
 			c, err := a.connect(&admin)
 			if err != nil {
 				return err
@@ -153,11 +166,13 @@ func (a *app) clientSecretCommand() *cobra.Command {
 				return notFound(err, "client "+args[0])
 			}
 			a.say("client %s has a new secret; the one before is worth nothing", changed.ID)
-			return a.printClient(&changed, machine)
+			return a.printClient(&changed, out, machine)
 		},
 	}
 	admin.register(cmd.Flags())
+	outFlag(cmd, &out)
 	cmd.Flags().BoolVar(&machine, "json", false, "print the client as one JSON object")
+	cmd.MarkFlagsMutuallyExclusive("out", "json")
 	return cmd
 }
 

@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -327,9 +329,9 @@ func algorithms(names []string) (list []jwk.Algorithm) {
 	return list
 }
 
-// checkFiles refuses a credential that is not there. Whether the issuer takes it shows
-// later.
-func (c *GuardConfig) checkFiles() error {
+// checkFiles refuses a credential that is not there, and warns of one that others can
+// read: whoever has it reports in the guard's name. Whether the issuer takes it shows later.
+func (c *GuardConfig) checkFiles(log *slog.Logger) error {
 	for _, issuer := range c.Issuers {
 		name := c.credential(issuer)
 		if name == "" {
@@ -338,6 +340,10 @@ func (c *GuardConfig) checkFiles() error {
 		f, err := os.Open(name)
 		if err != nil {
 			return unreadable(name, err)
+		}
+		info, err := f.Stat()
+		if err == nil && info.Mode().Perm()&0o077 != 0 && filepath.Separator == '/' {
+			log.Warn("the credential can be read by others: chmod 600", "file", name)
 		}
 		f.Close()
 	}
@@ -355,6 +361,12 @@ func (c Config) redacted() Config {
 		c.Serve.Store = "(not a URL)"
 	} else {
 		c.Serve.Store = redactURL(u)
+	}
+	if u, err := url.Parse(c.Serve.Forgery.Webhook); err != nil || u.Host != "" {
+		c.Serve.Forgery.Webhook = "(not shown: what follows the host may be a secret)"
+		if err == nil {
+			c.Serve.Forgery.Webhook = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/xxxxx"}).String()
+		}
 	}
 	return c
 }

@@ -151,7 +151,7 @@ func (t *tail) get(ctx context.Context, url, accept string) (*http.Response, err
 	}
 	resp, err := t.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, (&adminClient{where: t.issuer, hint: "is the URL right?"}).unreachable(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
@@ -195,7 +195,7 @@ func (t *tail) trust(ctx context.Context) error {
 	data, err := t.read(ctx, t.feed+"/key")
 	if err != nil {
 		if status, ok := errors.AsType[*fetch.StatusError](err); ok && status.Status == http.StatusUnauthorized {
-			return hinted(errors.New("the feed's key is for verifiers only"), "counterfoil client add --verifier NAME > FILE, then --credential FILE")
+			return hinted(errors.New("the feed's key is for verifiers only"), "counterfoil client add --verifier NAME --out FILE, then --credential FILE")
 		}
 		return err
 	}

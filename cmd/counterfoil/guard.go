@@ -61,7 +61,7 @@ headers Auth-Subject, Auth-Client, Auth-Scope and Auth-Session.`,
 			if cfg.Guard.Audience == "" {
 				return misuse("--audience is required")
 			}
-			if err := cfg.Guard.checkFiles(); err != nil {
+			if err := cfg.Guard.checkFiles(log); err != nil {
 				return err
 			}
 			if err := protectMemory(); err != nil { // it holds the key of the feed's handles

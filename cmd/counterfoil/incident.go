@@ -95,7 +95,7 @@ func (a *app) fetchIncident(ctx context.Context, admin *adminFlags, kid string) 
 		return nil, err
 	}
 	i := new(incident)
-	return i, c.call(ctx, http.MethodGet, "/admin/incidents/"+url.PathEscape(kid), nil, i)
+	return i, notFound(c.call(ctx, http.MethodGet, "/admin/incidents/"+url.PathEscape(kid), nil, i), "incident "+kid)
 }
 
 func (a *app) incidentTokensCommand() *cobra.Command {
@@ -198,7 +198,7 @@ counterfoil keys kill KID.`,
 				return err
 			}
 			if err := c.call(cmd.Context(), http.MethodPost, "/admin/incidents/"+url.PathEscape(args[0])+"/close", nil, nil); err != nil {
-				return err
+				return notFound(err, "incident "+args[0])
 			}
 			a.say("the incident of %s is closed", args[0])
 			return nil

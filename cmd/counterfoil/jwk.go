@@ -16,6 +16,22 @@ func (a *app) jwkCommand() *cobra.Command {
 		a.jwkGenerateCommand(), a.jwkPublicCommand(), a.jwkThumbprintCommand(), a.jwkConvertCommand())
 }
 
+// outFlag is where a secret goes that is shown once.
+func outFlag(cmd *cobra.Command, out *string) {
+	cmd.Flags().StringVarP(out, "out", "o", "-", "new `FILE` with mode 0600, or - for stdout")
+}
+
+// wantNew refuses a file that is there, before a secret is made that could then not be
+// written.
+func wantNew(name string) error {
+	if name != "-" && exists(name) {
+		return errExists(name)
+	}
+	return nil
+}
+
+func errExists(name string) error { return misuse("%s exists; a key is not overwritten", name) }
+
 // writeSecret writes a line to stdout, or to a new file that only its owner reads.
 func (a *app) writeSecret(name string, data []byte) error {
 	return a.writeNew(name, append(data, '\n'))
@@ -29,7 +45,7 @@ func (a *app) writeNew(name string, data []byte) error {
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return misuse("%s exists; a key is not overwritten", name)
+		return errExists(name)
 	}
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ To encrypt:
 	flags.StringVar(&kid, "kid", "", "key id (default: thumbprint, or random for a symmetric key)")
 	flags.StringVar(&crv, "crv", "", "curve of ECDH-ES: "+strings.Join(agreementCurves, ", ")+" (default P-256)")
 	flags.StringVar(&enc, "enc", "", "content encryption for which a key for dir is long enough")
-	flags.StringVarP(&out, "out", "o", "-", "new `FILE` with mode 0600, or - for stdout")
+	outFlag(cmd, &out)
 	return cmd
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 
@@ -20,6 +19,7 @@ func (a *app) keysCanaryCommand() *cobra.Command {
 	var (
 		admin       adminFlags
 		alg, remove string
+		out         string
 	)
 	cmd := &cobra.Command{
 		Use: "canary", Short: "Make a key to plant where only a thief finds it", Args: takes(),
@@ -27,10 +27,14 @@ func (a *app) keysCanaryCommand() *cobra.Command {
 real ones. It looks like one of them and signs nothing. A token that it signed is
 refused by every connected verifier, and reported: somebody has been there.
 
-The private key is printed this once, on stdout; the issuer keeps the public half.`,
-		Example: `counterfoil keys canary --alg ES256 > canary.json
+The private key is printed this once, on stdout or to a new file; the issuer keeps the
+public half.`,
+		Example: `counterfoil keys canary --alg ES256 --out canary.json
 counterfoil keys canary --remove 3q2-7wEj`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := wantNew(out); err != nil {
+				return err
+			}
 			c, err := a.connect(&admin)
 			if err != nil {
 				return err
@@ -47,12 +51,12 @@ counterfoil keys canary --remove 3q2-7wEj`,
 				return err
 			}
 			a.say("canary %s: plant it and forget where; whoever signs with it has found it", made.KeyID)
-			_, err = fmt.Fprintf(a.stdout, "%s\n", made.Key)
-			return err
+			return a.writeSecret(out, made.Key)
 		},
 	}
 	admin.register(cmd.Flags())
 	cmd.Flags().StringVar(&alg, "alg", "", "algorithm (default the first one of the issuer)")
+	outFlag(cmd, &out)
 	cmd.Flags().StringVar(&remove, "remove", "", "end the watch for the canary `KID`, which was taken away")
 	cmd.MarkFlagsMutuallyExclusive("alg", "remove")
 	return cmd

@@ -55,7 +55,7 @@ counterfoil user list --server https://id.example --token-file token.txt`,
 	flags.StringVar(&audience, "audience", "", "who the token is for (default the issuer's default; with --scope admin the issuer)")
 	flags.StringVar(&scope, "scope", "", "what the token may do")
 	flags.BoolVar(&stdin, "password-stdin", false, "read the password from stdin")
-	flags.StringVarP(&out, "out", "o", "-", "new `FILE` with mode 0600, or - for stdout")
+	outFlag(cmd, &out)
 	flags.BoolVar(&machine, "json", false, "print the whole answer, the refresh token too")
 	return cmd
 }

@@ -59,8 +59,12 @@ func (a *app) run(ctx context.Context, args []string) int {
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "counterfoil",
-		Short:         "Issue, check and revoke JSON Web Tokens",
+		Use:   "counterfoil",
+		Short: "Issue, check and revoke JSON Web Tokens",
+		Long: `Issue, check and revoke JSON Web Tokens.
+
+Data goes to stdout, talk to stderr. The exit code is 0 for yes, 1 for no, and 2 for
+misuse. Every flag can also be given as COUNTERFOIL_NAME in the environment.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          a.knownCommand,
@@ -70,12 +74,9 @@ func (a *app) rootCommand() *cobra.Command {
 			return a.flagsFromEnvironment(cmd.Flags())
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.SetHelpCommand(a.helpCommand())
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return hinted(&misuseError{err}, cmd.CommandPath()+" --help")
-	})
+	root.SetFlagErrorFunc(a.explainFlag)
 	root.AddCommand(
 		a.serveCommand(), a.guardCommand(), a.notaryCommand(),
 		a.userCommand(), a.clientCommand(), a.sessionCommand(), a.revokeCommand(), a.keysCommand(),
@@ -83,7 +84,49 @@ func (a *app) rootCommand() *cobra.Command {
 		a.jwtCommand(), a.jwsCommand(), a.jweCommand(), a.jwkCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
+	a.completionCommand(root)
 	return root
+}
+
+// explainFlag says what is wrong with the flags of a command. The first word after a
+// group that is no command of it is what is wrong, and not the flags behind that.
+func (a *app) explainFlag(cmd *cobra.Command, err error) error {
+	if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
+		return a.knownCommand(cmd, cmd.Flags().Args())
+	}
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		err = explainValue(wrong)
+	}
+	return hinted(&misuseError{err}, cmd.CommandPath()+" --help")
+}
+
+// explainValue says what a flag takes, in words of ours where the value is of Go's types.
+func explainValue(wrong *pflag.InvalidValueError) error {
+	name, takes := wrong.GetFlag().Name, ""
+	switch wrong.GetFlag().Value.Type() {
+	case "duration":
+		takes = "a duration such as 15m or 720h"
+	case "bool":
+		takes = "true or false"
+	case "int", "uint64":
+		takes = "a whole number"
+	case "float64":
+		takes = "a number"
+	default:
+		return fmt.Errorf("--%s: %w", name, wrong.Unwrap())
+	}
+	return fmt.Errorf("--%s takes %s, not %q", name, takes, wrong.GetValue())
+}
+
+// completionCommand is cobra's, which does not mind a shell that it does not know.
+func (a *app) completionCommand(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args = a.knownCommand
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // helpCommand is the help of a command, named as if it were to be run.
