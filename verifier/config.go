@@ -60,7 +60,8 @@ type Config struct {
 
 	// StateDir keeps keys, table and pins, so that a Verifier can start while
 	// the issuer is down. It holds the feed's handle key: its files are 0600.
-	// Default none. Several Verifiers of different issuers may share one.
+	// Default none. Several Verifiers of different issuers may share one; of one
+	// issuer it is for one process at a time.
 	StateDir string
 
 	// FeedURLs are mirrors of the feed, asked when the issuer's own does not

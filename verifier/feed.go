@@ -78,6 +78,8 @@ type feed struct {
 	reload  atomic.Bool   // the table must be loaded anew
 	savedAt *time.Time    // freshAt of the table on disk; whoever saves owns it
 
+	savedHead revocation.Position // which that table has reached at least; likewise
+
 	mu       sync.Mutex // orders the writers; never held across I/O
 	next     *round     // the fetch that lagging tokens wait for; nil if none is wanted
 	anchor   *anchor    // nil until the root key is known

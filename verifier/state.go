@@ -93,8 +93,10 @@ type savedFeed struct {
 	Root       jsontext.Value `json:"root"`
 	Statements []string       `json:"statements"` // trust, in the order of acceptance
 	HandleKeys []handleSecret `json:"handle_keys"`
-	FreshAt    int64          `json:"fresh_at"` // Unix milliseconds
-	AsOf       int64          `json:"as_of"`    // the same, of the newest manifest
+	FreshAt    int64          `json:"fresh_at"`       // Unix milliseconds; of a table that has reached
+	Epoch      uint64         `json:"epoch,omitzero"` // epoch
+	Seq        uint64         `json:"seq,omitzero"`   // and seq
+	AsOf       int64          `json:"as_of"`          // the same, of the newest manifest
 	KeySetVer  uint64         `json:"key_set_ver,omitzero"`
 	Canaries   string         `json:"canaries,omitzero"` // a JWK Set as it came
 }
@@ -118,11 +120,16 @@ func (f *feed) restore() error {
 	}
 	f.table.SetRetention(f.anchor.Retention())
 	f.publish()
+	f.delay.newest = time.UnixMilli(saved.AsOf)
+	if f.table.Head().Before(revocation.Position{Epoch: saved.Epoch, Seq: saved.Seq}) {
+		// Another process has put an older table in its place: how old, nobody knows.
+		f.log.Warn("saved revocations are older than they claim: does another process use StateDir?", "iss", f.cfg.Issuer)
+		return nil
+	}
 	age := max(time.Since(time.UnixMilli(saved.FreshAt)), LateFor+time.Millisecond)
 	at := time.Now().Add(-age)
 	f.freshAt.Store(&at)
-	f.savedAt = &at
-	f.delay.newest = time.UnixMilli(saved.AsOf)
+	f.savedAt, f.savedHead = &at, f.table.Head()
 	return nil
 }
 
@@ -204,14 +211,14 @@ func (f *feed) save() error {
 	if f.state.path == "" || f.lookup.Load() == nil {
 		return nil
 	}
-	at := f.freshAt.Load()
+	at, head := f.freshAt.Load(), f.table.Head()
 	if f.dirty.Swap(false) {
 		if err := f.saveTable(); err != nil {
 			f.dirty.Store(true)
 			return err
 		}
 	}
-	f.savedAt = at
+	f.savedAt, f.savedHead = at, head
 	return f.saveTrust()
 }
 
@@ -250,7 +257,7 @@ func (f *feed) toSave() ([]byte, error) {
 		}
 	}
 	if f.savedAt != nil {
-		s.FreshAt = f.savedAt.UnixMilli()
+		s.FreshAt, s.Epoch, s.Seq = f.savedAt.UnixMilli(), f.savedHead.Epoch, f.savedHead.Seq
 	}
 	if !f.delay.newest.IsZero() {
 		s.AsOf = f.delay.newest.UnixMilli()
