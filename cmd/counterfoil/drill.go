@@ -342,14 +342,20 @@ func (d *drill) awaitStandby(ctx context.Context) (at time.Time, detail string, 
 	return d.ours(d.state.Switched), "key " + d.state.Standby, err
 }
 
-// renewHonest does what a client does: it asks for another token and shows it.
+// renewHonest does what a client does: it asks for another token and shows it. Of
+// several nodes one may answer that has not read yet which key signs.
 func (d *drill) renewHonest(ctx context.Context) (at time.Time, detail string, err error) {
-	if d.honest, err = d.token(ctx, false); err != nil {
-		return at, "", err
-	}
-	kid, err := keyIDOf(d.honest)
-	if err == nil && kid != d.state.Standby {
-		err = fmt.Errorf("the new token is signed by key %s", printable(kid))
+	var signer string
+	err = d.until(ctx, func() (bool, error) {
+		var err error
+		if d.honest, err = d.token(ctx, false); err != nil {
+			return false, err
+		}
+		signer, err = keyIDOf(d.honest)
+		return signer == d.state.Standby, err
+	})
+	if err != nil && signer != "" && signer != d.state.Standby {
+		err = fmt.Errorf("%w: the new token is signed by key %s", err, printable(signer))
 	}
 	if err != nil {
 		return at, "", err
