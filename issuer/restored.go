@@ -90,16 +90,18 @@ func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always
 			return err
 		case always:
 			return b.epoch(ctx, lost)
-		case lost.end.Epoch == 0:
-			return b.amend(ctx, lost)
 		}
-		if err := b.rested(); err != nil {
-			return err
-		}
-		return b.epoch(ctx, lost)
+		return b.forShown(ctx, lost)
 	})
-	if err != nil || b.out == (restoredJSON{}) {
+	if err != nil {
 		return restoredJSON{}, err
+	}
+	if b.left > 0 {
+		i.log.Error("verifiers show more lost revocations than are believed in a day: keep what their feed had and hand it to counterfoil restored; or somebody has the feed key: counterfoil keys rotate --feed",
+			"entries", b.left)
+	}
+	if b.out == (restoredJSON{}) {
+		return restoredJSON{}, nil
 	}
 	for _, told := range b.told {
 		told()
@@ -196,6 +198,30 @@ type beginning struct {
 	tx   *store.Tx
 	out  restoredJSON
 	told []func() // to call when it has committed
+
+	believed *believed // nil: a person vouches for what is lost
+	left     int       // entries that are not believed
+}
+
+// forShown makes again what a verifier showed, as far as it is believed.
+func (b *beginning) forShown(ctx context.Context, lost *lostLog) (err error) {
+	if lost.end.Epoch != 0 {
+		if err := b.rested(); err != nil {
+			return err
+		}
+	}
+	if b.believed, err = readBelieved(b.tx); err != nil {
+		return err
+	}
+	if lost.end.Epoch == 0 {
+		err = b.amend(ctx, lost)
+	} else {
+		err = b.epoch(ctx, lost)
+	}
+	if err != nil {
+		return err
+	}
+	return b.believed.keep(b.tx)
 }
 
 // epoch starts an epoch above all that was lost, and makes again in it what was
@@ -205,7 +231,7 @@ func (b *beginning) epoch(ctx context.Context, lost *lostLog) error {
 	if err != nil {
 		return err
 	}
-	b.out = restoredJSON{Epoch: head.Epoch, Base: head.Base, Recovered: len(lost.entries)}
+	b.out = restoredJSON{Epoch: head.Epoch, Base: head.Base}
 	if err := b.revokeAgain(ctx, lost.entries); err != nil {
 		return err
 	}
@@ -236,8 +262,7 @@ func (b *beginning) rested() error {
 // amend makes lost entries again in the epoch that there is. A database that is known to
 // have gone back begins one before the last verifier has shown what it knows.
 func (b *beginning) amend(ctx context.Context, lost *lostLog) error {
-	b.out = restoredJSON{Recovered: len(lost.entries)}
-	if err := b.revokeAgain(ctx, lost.entries); err != nil {
+	if err := b.revokeAgain(ctx, lost.entries); err != nil || b.out.Recovered == 0 {
 		return err
 	}
 	return b.record(ctx, b.tx, audit.Restored, b.cfg.URL, "recovered="+strconv.Itoa(b.out.Recovered))
@@ -257,6 +282,13 @@ func (b *beginning) revokeAgain(ctx context.Context, entries map[mark]revocation
 	for _, at := range slices.SortedFunc(maps.Keys(entries), mark.compare) {
 		e := entries[at]
 		value, known := values[revocation.Target{Kind: e.Kind, Handle: e.Handle}]
+		if believed, err := b.believes(e, value); err != nil {
+			return err
+		} else if !believed {
+			b.left++
+			continue
+		}
+		b.out.Recovered++
 		if !known {
 			b.out.Unknown++
 			value = fmt.Sprintf("handle:%016x", uint64(e.Handle))
@@ -270,6 +302,22 @@ func (b *beginning) revokeAgain(ctx context.Context, entries map[mark]revocation
 		}
 	}
 	return nil
+}
+
+// believes reports whether an entry is made again; value is empty for what the database
+// does not know.
+func (b *beginning) believes(e revocation.Entry, value string) (bool, error) {
+	if b.believed == nil {
+		return true, nil
+	}
+	if e.Kind != revocation.Key || value == "" {
+		return b.believed.take(e, nil), nil
+	}
+	key, err := b.tx.Key(value)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && b.believed.take(e, &key), err
 }
 
 // keyAgain does what follows from an entry for a key: one that was killed does not

@@ -287,22 +287,93 @@ func TestRestoredRefusesForeignFrames(t *testing.T) {
 	}
 }
 
+// makeUp signs a frame of entries that are in no log.
+func (n *node) makeUp(t *testing.T, epoch, first uint64, entries ...revocation.Entry) string {
+	t.Helper()
+	f := revocation.Frame{
+		Issuer: n.ring.Issuer(), Epoch: epoch, First: first, C1: revocation.Link{}.Chain(first, entries),
+		AsOf: n.clock.Now(), HandleKeyID: n.ring.HandleKey().ID(), Entries: entries,
+	}
+	signed, err := f.Sign(n.ring.FeedKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// Who has the feed key and the credential of a verifier shows revocations of his own. He
+// does not fill the tables of verifiers with entries that stay for ever, nor end one key
+// after another. A person may believe more than the issuer does.
+func TestThreat75MadeUpRevocations(t *testing.T) {
+	n := newNode(t)
+	alice, old := n.addUser(t, "alice"), map[string]bool{}
+	for _, key := range n.ring.Keys() {
+		old[key.KeyID] = true
+	}
+	before := n.manifest(t).Position()
+	n.clock.advance(time.Minute)
+	n.hand(t, &sight{})
+	eventually(t, "keys of after the restore", func() bool { return !old[n.signing(t)] && n.count(keyring.Standby) == 2 })
+	began := n.manifest(t).Head
+	var entries []revocation.Entry
+	for k := range 500 {
+		entries = append(entries, revocation.Entry{Kind: revocation.Token, Flags: revocation.Absolute, Handle: revocation.Handle(k)},
+			revocation.Entry{Kind: revocation.Key, Flags: revocation.Absolute, Handle: revocation.Handle(k)})
+	}
+	first := before.Seq + 1
+	made := &sight{end: before}
+	for len(entries) > 0 {
+		some := entries[:min(len(entries), revocation.MaxFrameEntries)]
+		made.frames = append(made.frames, n.makeUp(t, before.Epoch, first, some...))
+		entries, first = entries[len(some):], first+uint64(len(some))
+	}
+	n.show(t, made)
+	n.show(t, made)
+	if got := n.manifest(t).Head - began; got == 0 || got > 256 {
+		t.Errorf("%d entries stay for ever", got)
+	}
+	n.clock.advance(25 * time.Hour)
+	var kills []revocation.Entry
+	for _, key := range n.ring.Keys() {
+		if key.State == keyring.Active || key.State == keyring.Standby {
+			kills = append(kills, revocation.Entry{Kind: revocation.Key, Flags: revocation.Absolute,
+				Handle: n.ring.HandleKey().Handle(revocation.Key, n.ring.Issuer(), key.KeyID)})
+		}
+	}
+	killed := n.count(keyring.Killed)
+	made = &sight{end: before, frames: []string{n.makeUp(t, before.Epoch, first, kills...)}}
+	n.show(t, made)
+	if got := n.count(keyring.Killed) - killed; got != 1 {
+		t.Errorf("%d keys are killed", got)
+	}
+	if status, _ := n.signIn(t, alice, ""); status != 200 {
+		t.Errorf("sign-in: %d", status)
+	}
+	if !strings.Contains(n.log.String(), "more lost revocations than are believed") {
+		t.Error("the log does not say so")
+	}
+	if out := n.hand(t, made); out.Recovered != len(kills)-1 {
+		t.Errorf("a person is believed %d of %d", out.Recovered, len(kills))
+	}
+}
+
+// count returns how many keys are in a state.
+func (n *node) count(state keyring.State) (keys int) {
+	for _, key := range n.ring.Keys() {
+		if key.State == state {
+			keys++
+		}
+	}
+	return keys
+}
+
 // Who has the feed key and the credential of a verifier shows a log of his own. He does
 // not use up the numbers of ours, and epochs do not follow each other as he likes.
 func TestThreat75MadeUpHistory(t *testing.T) {
 	n := newNode(t)
 	before := n.manifest(t).Position()
 	own := func(epoch, first uint64) string {
-		e := revocation.Entry{Kind: revocation.Session, Handle: revocation.Handle(first)}
-		f := revocation.Frame{
-			Issuer: n.ring.Issuer(), Epoch: epoch, First: first, C1: revocation.Link{}.Next(first, e),
-			AsOf: n.clock.Now(), HandleKeyID: n.ring.HandleKey().ID(), Entries: []revocation.Entry{e},
-		}
-		signed, err := f.Sign(n.ring.FeedKey())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return signed
+		return n.makeUp(t, epoch, first, revocation.Entry{Kind: revocation.Session, Handle: revocation.Handle(first)})
 	}
 	shows := func(want int, frame string) {
 		t.Helper()
