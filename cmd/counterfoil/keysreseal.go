@@ -62,6 +62,9 @@ change it: counterfoil keys rotate afterwards, for each algorithm, three times.`
 			if err != nil {
 				return err
 			}
+			if err := protectMemory(); err != nil { // every private key passes through it
+				return err
+			}
 			done, err := a.reseal(cmd.Context(), &cfg.Serve, kekSource(to), log)
 			if err != nil {
 				return err

@@ -237,7 +237,14 @@ func openIssuer(ctx context.Context, c *ServeConfig, data dataFolder, secrets *s
 		Argon2: c.argon2(), TrustedProxies: c.TrustedProxies, TrustedOrigins: c.TrustedOrigins, Log: log,
 		Answer: forgery.Answer(c.Forgery.Answer), Webhook: hook,
 	})
-	return st, iss, err
+	return st, iss, explainNotarySecret(err)
+}
+
+func explainNotarySecret(err error) error {
+	if errors.Is(err, issuer.ErrNotary) {
+		return hinted(err, "did the issuer keep it until now? then notary.key moves from its data folder to the notary's")
+	}
+	return err
 }
 
 func openStore(ctx context.Context, c *ServeConfig, data dataFolder) (*store.Store, error) {
