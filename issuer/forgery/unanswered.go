@@ -12,9 +12,12 @@ const (
 	// settled is for how long this node has to have checked tags before a verifier whose
 	// reports are not answered is somebody else's trouble.
 	settled = 10 * time.Second
-	// cutRest lies between two alarms about one reporter: one whose path comes and goes,
-	// or who makes it up, is told of once.
-	cutRest = time.Hour
+	// wholeFor is for how long reports have to be answered before that is told. One whose
+	// path comes and goes, or who makes it up, is told of once, and the last word about one
+	// that is cut off is never that it is not.
+	wholeFor = 10 * time.Minute
+	// awayFor is how long a reporter that is not connected is remembered.
+	awayFor = time.Hour
 	// maxCut bounds the reporters that are told of at one time. Where there are more,
 	// something is broken that is not at a verifier; all are counted and in the fleet view.
 	maxCut = 16
@@ -29,7 +32,7 @@ type Reporting struct {
 	Cut      bool // no answer has reached it for too long
 }
 
-// cuts are the reporters that are, or lately were, told of. Each credential is one, so
+// cuts are the reporters that were told of. Each credential is one, so
 // that its holder gains nothing by more instances.
 type cuts struct {
 	mu    sync.Mutex
@@ -38,9 +41,9 @@ type cuts struct {
 }
 
 type cut struct {
-	at       time.Time // of the alarm
 	instance string
-	open     bool // and it is not over
+	whole    time.Time // since when its reports are answered again; zero while they are not
+	heard    time.Time // when it was last connected
 }
 
 // checks notes whether this node checks tags.
@@ -69,7 +72,6 @@ func (c *cuts) changes(list []Reporting, now time.Time) (say []change) {
 	if c.since.IsZero() || now.Sub(c.since) < settled {
 		return nil
 	}
-	open := c.tidy(now)
 	broken, whole := make(map[string]string), make(map[string]bool)
 	for _, r := range list {
 		if _, known := broken[r.Reporter]; r.Cut && !known {
@@ -77,32 +79,30 @@ func (c *cuts) changes(list []Reporting, now time.Time) (say []change) {
 		}
 		whole[r.Reporter] = whole[r.Reporter] || r.Answered
 	}
-	for _, r := range list {
-		instance, cutNow := broken[r.Reporter]
-		was, known := c.of[r.Reporter]
+	for reporter, was := range c.of {
+		_, cutNow := broken[reporter]
+		if _, connected := whole[reporter]; connected {
+			was.heard = now
+		}
 		switch {
-		case cutNow && !known && open < maxCut && r.Instance == instance:
-			say, open = append(say, change{KindBlind, r.Reporter, instance}), open+1
-		case !cutNow && was.open && whole[r.Reporter]:
-			say = append(say, change{KindSeeing, r.Reporter, was.instance})
-			whole[r.Reporter] = false // said once
+		case !within(now, was.heard, awayFor):
+			delete(c.of, reporter)
+			continue
+		case cutNow:
+			was.whole = time.Time{}
+		case whole[reporter] && (was.whole.IsZero() || was.whole.After(now)):
+			was.whole = now
+		case whole[reporter] && now.Sub(was.whole) >= wholeFor:
+			say = append(say, change{KindSeeing, reporter, was.instance})
+		}
+		c.of[reporter] = was
+	}
+	for reporter, instance := range broken {
+		if _, known := c.of[reporter]; !known && len(c.of)+len(say) < maxCut {
+			say = append(say, change{KindBlind, reporter, instance})
 		}
 	}
 	return say
-}
-
-// tidy forgets those of whom nothing is left to say, and counts those that are open.
-// Callers hold c.mu.
-func (c *cuts) tidy(now time.Time) (open int) {
-	for reporter, was := range c.of {
-		switch {
-		case was.open:
-			open++
-		case !within(now, was.at, cutRest):
-			delete(c.of, reporter)
-		}
-	}
-	return open
 }
 
 // said notes that a change was told.
@@ -112,12 +112,11 @@ func (c *cuts) said(ch change, now time.Time) {
 	if c.of == nil {
 		c.of = make(map[string]cut)
 	}
-	was := c.of[ch.reporter]
 	if ch.kind == KindBlind {
-		was = cut{at: now, instance: ch.instance}
+		c.of[ch.reporter] = cut{instance: ch.instance, heard: now}
+	} else {
+		delete(c.of, ch.reporter)
 	}
-	was.open = ch.kind == KindBlind
-	c.of[ch.reporter] = was
 }
 
 // lookForCut alarms about verifiers that are connected and whose reports are not

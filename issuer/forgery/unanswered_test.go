@@ -48,11 +48,20 @@ func TestThreat82CutReportsAreAnAlarm(t *testing.T) {
 		fleet = []forgery.Reporting{at("orders", fmt.Sprint("o-", i), i%2 == 1)}
 		rounds(20)
 	}
+	if got := f.trail(); len(got) != 1 { // who comes and goes is told of once
+		t.Errorf("trail %v", got)
+	}
+	fleet = []forgery.Reporting{at("orders", "o-1", false)}
+	rounds(599)
+	if got := f.trail(); len(got) != 1 {
+		t.Errorf("trail %v", got)
+	}
+	rounds(2)
 	if got := f.trail(); !slices.Equal(got, []string{"blind", "seeing"}) {
 		t.Errorf("trail %v", got)
 	}
-	f.clock.advance(time.Hour)
-	rounds(15)
+	fleet = []forgery.Reporting{at("orders", "o-1", true)} // the last word is never a false one
+	rounds(1)
 	if got := f.trail(); !slices.Equal(got, []string{"blind", "seeing", "blind"}) || f.desk.Counts().Blind != 2 {
 		t.Errorf("trail %v", got)
 	}
@@ -91,5 +100,17 @@ func TestCutReportsOfTheWholeFleet(t *testing.T) {
 	}
 	if n := len(f.trail()) - 2; n != 16 {
 		t.Errorf("%d alarms about 100 verifiers", n)
+	}
+	// Those that never come back leave their places to others.
+	fleet = nil
+	f.clock.advance(time.Hour + time.Second)
+	round()
+	for range 15 {
+		round()
+	}
+	fleet = []forgery.Reporting{{Reporter: "new", Instance: "1", Cut: true}}
+	round()
+	if n := len(f.trail()) - 2; n != 17 {
+		t.Errorf("%d alarms when one more is cut off", n)
 	}
 }
