@@ -2,6 +2,7 @@ package issuertest_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -114,17 +115,23 @@ func TestRestartKeepsEverything(t *testing.T) {
 
 // The issuer comes back from a backup that knows nothing of the last
 // revocation. A verifier that holds it shows the frames, and nothing revoked
-// revives: not even at a verifier that has never heard of it.
+// revives: not even at a verifier that has never heard of it. So soon after the first
+// time, a person says that it was restored again.
 func TestThreat75RestoredFromABackup(t *testing.T) {
 	iss := issuertest.New(t)
 	old := iss.Verifier(t)
-	revoked, alive := iss.Mint(t, nil), iss.Mint(t, issuertest.Claims{"sid": "session-2", "sub": "user-2"})
-	for range 2 { // twice from the same backup
+	alive := iss.Mint(t, issuertest.Claims{"sid": "session-2", "sub": "user-2"})
+	for round := range 2 { // twice from the same backup
+		session := fmt.Sprint("session-of-round-", round)
+		revoked := iss.Mint(t, issuertest.Claims{"sid": session})
 		backup := iss.Backup(t)
 		iss.Settle(t)
-		iss.Revoke(t, revocation.Session, "session-1")
+		iss.Revoke(t, revocation.Session, session)
 		before := old.Status()
 		iss.Restore(t, backup)
+		if round > 0 {
+			iss.Admin(t, "POST", "/admin/restored", map[string][]string{"frames": {}}, nil)
+		}
 		restored := time.Now()
 		for tick := time.NewTicker(10 * time.Millisecond); old.Status().Epoch == before.Epoch; <-tick.C {
 			if time.Since(restored) > 20*time.Second {
