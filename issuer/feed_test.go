@@ -413,3 +413,34 @@ func TestThreat134CrowdKeepsNoVerifierOut(t *testing.T) {
 		t.Errorf("a verifier after %d others: %d", places, got)
 	}
 }
+
+// Whoever sends a nonce gets a manifest that no cache and no recording can answer with.
+func TestManifestSignedForWhoAsks(t *testing.T) {
+	n := newNode(t)
+	keys, nonce := n.trust(t).FeedKeys, strings.Repeat("n", 26)
+	signed := func(nonce string, a answer) error {
+		e := revocation.Exchange{Issuer: n.ring.Issuer(), Path: revocation.ManifestPath, Nonce: nonce, Answer: []byte(a.body)}
+		return e.Verify(keys, a.header.Get(revocation.AnswerHeader))
+	}
+	plain := n.get(t, "/revocation/manifest")
+	if plain.header.Get(revocation.AnswerHeader) != "" || plain.header.Get("Cache-Control") != "public, max-age=1" || plain.header.Get("Vary") != revocation.NonceHeader {
+		t.Errorf("without a nonce: %v", plain.header)
+	}
+	a := n.get(t, "/revocation/manifest", revocation.NonceHeader+": "+nonce)
+	if err := signed(nonce, a); err != nil || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("with a nonce: %v, %v", err, a.header)
+	}
+	if err := signed(strings.Repeat("m", 26), a); err == nil {
+		t.Error("the answer is good for another nonce")
+	}
+	n.revoke(t, "tenant", "t")
+	a.body = n.get(t, "/revocation/manifest").body
+	if err := signed(nonce, a); err == nil {
+		t.Error("the answer is good for another manifest")
+	}
+	for _, bad := range []string{"short", strings.Repeat("n", 65)} {
+		if a := n.get(t, "/revocation/manifest", revocation.NonceHeader+": "+bad); a.status != 400 {
+			t.Errorf("nonce of %d characters: %d", len(bad), a.status)
+		}
+	}
+}

@@ -78,7 +78,10 @@ func (i *Issuer) key(w http.ResponseWriter, r *http.Request) error {
 const manifestLimit = 3 * time.Second
 
 // manifest serves GET /revocation/manifest. The head in it was read after the
-// request came in, so that a verifier may count its age from when it asked.
+// request came in, so that a verifier may count its age from when it asked. To one that
+// sends a nonce it is vouched for: nothing else tells it that no recording answers. All
+// who ask at one time share the read and the manifest; what a nonce costs besides is one
+// Ed25519 signature, less than the handshake of the connection it comes over.
 func (i *Issuer) manifest(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), manifestLimit)
 	defer cancel()
@@ -92,7 +95,14 @@ func (i *Issuer) manifest(w http.ResponseWriter, r *http.Request) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/jwt")
+	h.Set("Vary", revocation.NonceHeader)
 	h.Set("Cache-Control", "public, max-age=1")
+	if r.Header.Get(revocation.NonceHeader) != "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	if err := i.vouch(w, r, revocation.ManifestPath, nil, []byte(signed)); err != nil {
+		return err
+	}
 	_, err = w.Write([]byte(signed))
 	return err
 }

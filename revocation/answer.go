@@ -15,9 +15,10 @@ const (
 	AnswerHeader = "Counterfoil-Answer"
 )
 
-// Where a verifier tells what it has seen, below the URL of the feed.
+// Where answers are signed, below the URL of the feed.
 const (
-	SeenPath     = "/seen"
+	ManifestPath = "/manifest"
+	SeenPath     = "/seen" // where a verifier tells what it has seen
 	EvidencePath = "/seen/evidence"
 )
 
@@ -32,10 +33,10 @@ const (
 // answered before.
 type Exchange struct {
 	Issuer  string
-	Path    string // [SeenPath] or [EvidencePath]
+	Path    string // [ManifestPath], [SeenPath] or [EvidencePath]
 	Nonce   string // by the verifier, for this request only
 	Request []byte // its body
-	Answer  []byte // body of the answer; empty: 404, the issuer does not look for forged tokens
+	Answer  []byte // body of the answer; empty to a report: 404, the issuer does not look for forged tokens
 }
 
 type exchangeJSON struct {

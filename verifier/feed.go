@@ -62,6 +62,7 @@ type feed struct {
 
 	lookup   atomic.Pointer[lookup]    // nil until keyed and loaded
 	freshAt  atomic.Pointer[time.Time] // when the table was last known to be up to date
+	live     atomic.Bool               // the feed's key has answered a question of this process
 	answered atomic.Pointer[answer]    // the last word of the origin
 	behind   atomic.Int64              // our clock, against the issuer's when it was last heard; nanoseconds
 	ahead    ahead
@@ -85,6 +86,7 @@ type feed struct {
 	anchor   *anchor    // nil until the root key is known
 	probes   []probe
 	delay    delay
+	unheard  error // what came in place of the answer that makes us live; nil with it
 	evidence evidence
 	flock    canaryKeys
 	keySet   string    // the one that was last fetched for
@@ -197,7 +199,7 @@ func (f *feed) session(ctx context.Context) error {
 			return err
 		}
 	}
-	f.note(f.fetchCanaries(ctx))
+	f.note(f.lacking(ctx))
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup

@@ -116,7 +116,8 @@ func (f *feed) compareClocks(asOf time.Time) {
 // delay finds out how old an answer was when it came, without trusting any two
 // clocks to agree: whoever hands out the answers of ten seconds ago shifts the
 // gap between the two by ten seconds, and an as_of that stands still shifts it
-// more and more. It cannot know of a delay that was there from the beginning.
+// more and more. It cannot know of a delay that was there from the beginning: that is
+// no longer than [probeTimeout], since the first answer was signed for our question.
 type delay struct {
 	start  time.Time
 	newest time.Time     // the highest as_of taken

@@ -175,7 +175,7 @@ func (o *origin) answer(w http.ResponseWriter, r *http.Request) {
 	case path == "/revocation/key":
 		o.key(w, r)
 	case path == "/revocation/manifest":
-		io.WriteString(w, o.signManifest())
+		o.answerManifest(w, r)
 	case path == "/revocation/tail":
 		o.tail(w, r)
 	case path == "/revocation/ack":
@@ -354,6 +354,19 @@ func (o *origin) signManifest() string {
 		panic(err)
 	}
 	return token
+}
+
+// answerManifest signs it for whoever sends a nonce.
+func (o *origin) answerManifest(w http.ResponseWriter, r *http.Request) {
+	m := o.signManifest()
+	if nonce := r.Header.Get(revocation.NonceHeader); nonce != "" {
+		o.mu.Lock()
+		key := o.feedKey
+		o.mu.Unlock()
+		e := revocation.Exchange{Issuer: o.iss, Path: revocation.ManifestPath, Nonce: nonce, Answer: []byte(m)}
+		w.Header().Set(revocation.AnswerHeader, must(e.Sign(key)))
+	}
+	io.WriteString(w, m)
 }
 
 // frames cuts what follows after into frames; a heartbeat if nothing does.

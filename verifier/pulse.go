@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -103,24 +104,23 @@ func (f *feed) question(ctx context.Context, pull bool, stop context.CancelCause
 			return
 		}
 	}
-	f.note(f.fetchCanaries(ctx))
+	f.note(f.lacking(ctx))
 }
 
 func (f *feed) mustRestart(m *revocation.Manifest) bool {
 	return f.reload.Load() || f.table.Head().Epoch != m.Epoch
 }
 
-// probe asks for a manifest and draws its conclusions.
+// probe asks for a manifest and draws its conclusions. A newcomer asks nobody but the
+// origin: nobody else can answer for now.
 func (f *feed) probe(ctx context.Context) (*revocation.Manifest, error) {
-	origin := ctx
-	if len(f.at) > 1 {
-		var cancel context.CancelFunc
-		origin, cancel = context.WithTimeout(ctx, hedgeAfter)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	origin, cancel := context.WithTimeout(ctx, f.patience())
+	defer cancel()
 	m, err := f.probeAt(origin, f.at[0])
 	for _, mirror := range f.at[1:] {
-		if err == nil || ctx.Err() != nil || !isAbsent(err) {
+		if err == nil || ctx.Err() != nil || !isAbsent(err) || f.isNew() {
 			return m, err
 		}
 		m, err = f.probeAt(ctx, mirror)
@@ -129,8 +129,13 @@ func (f *feed) probe(ctx context.Context) (*revocation.Manifest, error) {
 }
 
 func (f *feed) probeAt(ctx context.Context, e endpoint) (*revocation.Manifest, error) {
-	sent := time.Now()
-	resp, err := e.get(ctx, "/manifest", noCache)
+	header := noCache
+	q := asked{sent: time.Now()}
+	if !e.mirror && f.wantsWord() {
+		q.nonce, header = rand.Text(), noCache.Clone()
+		header.Set(revocation.NonceHeader, q.nonce)
+	}
+	resp, err := e.get(ctx, revocation.ManifestPath, header)
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
@@ -139,8 +144,9 @@ func (f *feed) probeAt(ctx context.Context, e endpoint) (*revocation.Manifest, e
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", &transportError{err})
 	}
-	cached := e.mirror || resp.Header.Get("Age") != ""
-	m, err := f.observe(string(body), sent, time.Now(), cached)
+	q.received, q.cached = time.Now(), e.mirror || resp.Header.Get("Age") != ""
+	q.answer = resp.Header.Get(revocation.AnswerHeader)
+	m, err := f.observe(string(body), q)
 	if err != nil {
 		return m, fmt.Errorf("manifest: %w", err)
 	}
@@ -148,7 +154,7 @@ func (f *feed) probeAt(ctx context.Context, e endpoint) (*revocation.Manifest, e
 }
 
 // observe verifies a manifest and takes from it trust, head and freshness.
-func (f *feed) observe(token string, sent, received time.Time, cached bool) (*revocation.Manifest, error) {
+func (f *feed) observe(token string, q asked) (*revocation.Manifest, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.anchor == nil {
@@ -157,11 +163,14 @@ func (f *feed) observe(token string, sent, received time.Time, cached bool) (*re
 	signers := thumbprints(f.anchor.FeedKeys())
 	m, err := f.anchor.openManifest(f.cfg.Issuer, token)
 	if f.anchor.misses(signers) {
-		f.keys.distrust()
+		f.distrust()
 	}
 	if err != nil {
 		f.counts.refused.Add(1)
 		return nil, err
+	}
+	if err := f.hear(token, q); err != nil {
+		return nil, err // before anything else of it is believed, or fetched
 	}
 	if err := f.trusted(); err != nil {
 		return nil, err
@@ -170,7 +179,7 @@ func (f *feed) observe(token string, sent, received time.Time, cached bool) (*re
 		f.alarm(err)
 		return m, err // a fork is to be loaded too
 	}
-	f.measure(m, sent, received, cached)
+	f.measure(m, q)
 	f.compareClocks(m.AsOf)
 	f.nameCanaries(m.Canaries)
 	f.keys.require(m.KeySetVersion)
@@ -195,12 +204,16 @@ func (f *feed) compareKeys(m *revocation.Manifest) {
 }
 
 // measure draws freshness from a manifest. Callers hold f.mu.
-func (f *feed) measure(m *revocation.Manifest, sent, received time.Time, cached bool) {
-	if cached {
-		f.expect(probe{m.Position(), f.delay.cached(sent, received, m.AsOf)})
+func (f *feed) measure(m *revocation.Manifest, q asked) {
+	switch {
+	case !f.live.Load():
+		f.hearsay(m, q)
+		return
+	case q.cached:
+		f.expect(probe{m.Position(), f.delay.cached(q.sent, q.received, m.AsOf)})
 		return
 	}
-	at := f.delay.origin(sent, received, m.AsOf)
+	at := f.delay.origin(q.sent, q.received, m.AsOf)
 	if a := f.answered.Load(); a == nil || at.After(a.sent) {
 		f.answered.Store(&answer{at, m.Head})
 	}

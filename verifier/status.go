@@ -93,16 +93,25 @@ func (f *feed) describe(s *Status) {
 	}
 }
 
+// problem returns what went wrong last, if there is a feed: keys are fetched when it is
+// known who signs it.
+func (f *feed) problem() error {
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
 // ready says what keeps checks closed.
 func (f *feed) ready() error {
 	l := f.lookup.Load()
 	if l != nil && (stateAt(f.age(), l.maxLife) != Blind || f.cfg.OpenWhenBlind) {
 		return nil
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if l == nil {
-		return errors.Join(ErrNotReady, f.err)
+		return errors.Join(ErrNotReady, f.problem())
 	}
-	return errors.Join(ErrBlind, f.err)
+	return errors.Join(ErrBlind, f.problem())
 }

@@ -178,7 +178,7 @@ func (v *Verifier) Ready() error {
 		return errors.Join(ErrNotReady, v.problem)
 	}
 	if err := v.keys.ready(); err != nil {
-		return errors.Join(ErrNotReady, err)
+		return errors.Join(ErrNotReady, err, found.feed.problem())
 	}
 	if found.feed != nil {
 		return found.feed.ready()
