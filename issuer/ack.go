@@ -56,6 +56,7 @@ func (a *acknowledgement) isUnanswered() bool {
 type ackRequest struct {
 	acknowledgement
 	Frames []string `json:"frames"` // the last ones that it applied, when our log does not lead there
+	Trust  string   `json:"trust"`  // the statement that names who signed them
 }
 
 func (a *acknowledgement) valid() bool {
@@ -87,7 +88,7 @@ func (i *Issuer) ack(w http.ResponseWriter, r *http.Request) error {
 		return badRequest("instance is missing, a text is too long, a number is out of bounds, or there are too many frames")
 	}
 	if len(in.Frames) > 0 {
-		if err := i.shown(r.Context(), credential, in.Frames); err != nil {
+		if err := i.shown(r.Context(), credential, in.Frames, in.Trust); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/oauth"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -46,11 +47,11 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 	if err := serve.ReadJSON(w, r, maxRestored, &in); err != nil {
 		return err
 	}
-	frames, err := i.openFrames(in.Frames)
+	frames, err := i.openFrames(i.keys.FeedKey(), in.Frames)
 	if err != nil {
 		return err
 	}
-	out, err := i.recover(r.Context(), frames, true)
+	out, err := i.recover(r.Context(), frames, byPerson)
 	if errors.Is(err, store.ErrAhead) {
 		return badRequest("a frame is more than a day ahead of the store's clock: is that clock right?")
 	}
@@ -63,17 +64,27 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 	return serve.WriteJSON(w, http.StatusOK, out)
 }
 
+// A reason to believe that the database has gone back.
+type reason int
+
+const (
+	byFrames reason = iota // if the log does not lead to them
+	byTrust                // in any case: a verifier has heard of a statement that it has lost
+	byPerson               // in any case, and all frames are true
+)
+
 // recover begins an epoch for what frames say that the database has lost, or in any
-// case if it always must, and makes again in it what was revoked there. Where the
-// present epoch lies above all that was lost, none begins and the answer names none.
-func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always bool) (restoredJSON, error) {
+// case if there is another reason, and makes again in it what was revoked there. Where
+// the present epoch lies above all that was lost, none begins for frames alone and the
+// answer names none.
+func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, why reason) (restoredJSON, error) {
 	select {
 	case i.recovering <- struct{}{}:
 		defer func() { <-i.recovering }()
 	case <-ctx.Done():
 		return restoredJSON{}, ctx.Err()
 	}
-	if !always {
+	if why == byFrames {
 		if known, err := i.knows(ctx, frames); err != nil || known {
 			return restoredJSON{}, err
 		}
@@ -86,12 +97,12 @@ func (i *Issuer) recover(ctx context.Context, frames []*revocation.Frame, always
 		}
 		lost, err := lostEntries(tx, frames)
 		switch {
-		case err != nil || lost.nothing() && !always:
+		case err != nil || lost.nothing() && why == byFrames:
 			return err
-		case always:
+		case why == byPerson:
 			return b.epoch(ctx, lost)
 		}
-		return b.forShown(ctx, lost)
+		return b.forShown(ctx, lost, why == byTrust)
 	})
 	if err != nil {
 		return restoredJSON{}, err
@@ -176,11 +187,11 @@ func (i *Issuer) renewKeys(ctx context.Context, epoch uint64) error {
 	return nil
 }
 
-// openFrames believes frames that our own feed key signed, and no other.
-func (i *Issuer) openFrames(signed []string) ([]*revocation.Frame, error) {
+// openFrames believes frames that our own feed keys signed, and no other.
+func (i *Issuer) openFrames(keys jwk.Source, signed []string) ([]*revocation.Frame, error) {
 	frames, entries := make([]*revocation.Frame, len(signed)), 0
 	for n, s := range signed {
-		f, err := revocation.OpenFrame(i.keys.FeedKey(), i.cfg.URL, s)
+		f, err := revocation.OpenFrame(keys, i.cfg.URL, s)
 		if err != nil {
 			return nil, badRequest(fmt.Sprintf("frame %d is not one of this issuer's", n))
 		}
@@ -204,8 +215,9 @@ type beginning struct {
 }
 
 // forShown makes again what a verifier showed, as far as it is believed.
-func (b *beginning) forShown(ctx context.Context, lost *lostLog) (err error) {
-	if lost.end.Epoch != 0 {
+func (b *beginning) forShown(ctx context.Context, lost *lostLog, always bool) (err error) {
+	begins := lost.end.Epoch != 0 || always
+	if begins {
 		if err := b.rested(); err != nil {
 			return err
 		}
@@ -213,10 +225,10 @@ func (b *beginning) forShown(ctx context.Context, lost *lostLog) (err error) {
 	if b.believed, err = readBelieved(b.tx); err != nil {
 		return err
 	}
-	if lost.end.Epoch == 0 {
-		err = b.amend(ctx, lost)
-	} else {
+	if begins {
 		err = b.epoch(ctx, lost)
+	} else {
+		err = b.amend(ctx, lost)
 	}
 	if err != nil {
 		return err
@@ -334,18 +346,100 @@ func (b *beginning) keyAgain(ctx context.Context, kid string, record store.LogRe
 	return err
 }
 
+// vouchers are the feed keys whose frames are believed.
+type vouchers struct {
+	keys jwk.Source
+	lost uint64 // version of a statement of ours that the database has lost; 0: none
+}
+
+// lostTrust is where the store keeps the newest statement that it had lost: other
+// verifiers show frames by the same feed key when another one is in force already.
+const lostTrust = "restored.trust"
+
+// vouchers reads a statement that a verifier shows beside its frames. The root does not
+// change, so one by it that is newer than ours is ours, and proves that the database has
+// gone back. An older one says nothing: its feed key may have been given up as stolen.
+func (i *Issuer) vouchers(ctx context.Context, signed string) (v vouchers, err error) {
+	v.keys = i.keys.FeedKey()
+	if signed == "" {
+		return v, nil
+	}
+	if err := i.keys.Reload(ctx); err != nil { // another node may have changed it a moment ago
+		return v, err
+	}
+	v.keys = i.keys.FeedKey()
+	t, newer, err := i.keys.Vouched(signed)
+	if err != nil {
+		return v, nil // of nobody
+	}
+	var known string
+	err = i.st.Update(ctx, func(tx *store.Tx) (err error) {
+		if newer {
+			return tx.SetMeta(lostTrust, signed)
+		}
+		known, err = tx.Meta(lostTrust)
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		return err
+	})
+	if newer {
+		v.lost = t.Version
+	}
+	if err == nil && (newer || known == signed) {
+		v.keys, err = besides(t.FeedKeys, i.keys.FeedKey())
+	}
+	return v, err
+}
+
+// besides adds the public half of a key to a set that may have it.
+func besides(set *jwk.Set, key *jwk.Key) (*jwk.Set, error) {
+	public, err := key.Public()
+	if err != nil {
+		return nil, err
+	}
+	keys := set.Keys()
+	if slices.ContainsFunc(keys, func(k *jwk.Key) bool { return k.Thumbprint() == public.Thumbprint() }) {
+		return set, nil
+	}
+	return jwk.NewSet(append(keys, public)...)
+}
+
+// speakAgain has a feed key sign that verifiers take, who have heard of a newer one than
+// the database knows.
+func (i *Issuer) speakAgain(ctx context.Context, verifier string, version uint64) error {
+	done, err := i.keys.RotateFeedAbove(ctx, actor(ctx), version)
+	if err == nil {
+		i.log.Error("a verifier knows a feed key that the database has lost: it was restored, and another feed key signs",
+			"verifier", verifier, "lost", version, "trust", done.Version)
+	}
+	return err
+}
+
 // shown takes frames that a verifier holds and that our log does not lead to: the
 // database was restored, or another server took over that knew less. What they revoke is
 // made again, and an epoch begun where there is none for it yet, without waiting for a
 // person. Frames that the log does know change nothing, and nobody but the feed key can
 // make others.
-func (i *Issuer) shown(ctx context.Context, verifier string, signed []string) error {
-	frames, err := i.openFrames(signed)
+func (i *Issuer) shown(ctx context.Context, verifier string, signed []string, trust string) error {
+	ctx = context.WithValue(ctx, actorKey{}, "client:"+verifier)
+	v, err := i.vouchers(ctx, trust)
 	if err != nil {
+		return unavailable(err)
+	}
+	frames, err := i.openFrames(v.keys, signed)
+	if err != nil {
+		i.log.Warn("a verifier shows frames that no feed key of this issuer has signed; was a backup put back of before the last keys rotate --feed?", "verifier", verifier)
 		return err
 	}
-	ctx = context.WithValue(ctx, actorKey{}, "client:"+verifier)
-	out, err := i.recover(ctx, frames, false)
+	why := byFrames
+	if v.lost != 0 {
+		why = byTrust
+	}
+	out, err := i.recover(ctx, frames, why)
+	if v.lost != 0 && (err == nil || errors.Is(err, errNoRest)) {
+		err = errors.Join(err, i.speakAgain(ctx, verifier, v.lost))
+	}
 	switch {
 	case out.Epoch != 0:
 		i.log.Error("a verifier showed a revocation log that the database does not know: a new epoch began",

@@ -33,12 +33,20 @@ func (n *node) restart(t *testing.T, change func(path string)) *node {
 // A sight is what verifiers saw of a history that the database has lost.
 type sight struct {
 	frames []string            // as the feed sent them
+	trust  string              // the statement in force then
 	end    revocation.Position // after the last of them
 }
 
 // lose makes a backup of the store, has more happen that verifiers see, and starts a
 // node on the backup.
-func (n *node) lose(t *testing.T, more func(n *node)) (*node, *sight) {
+func (n *node) lose(t *testing.T, more func(n *node)) (restored *node, seen *sight) {
+	t.Helper()
+	restored = n.goBack(t, func(n *node) { seen = n.watch(t, more) })
+	return restored, seen
+}
+
+// goBack is lose for those who watch for themselves.
+func (n *node) goBack(t *testing.T, more func(n *node)) *node {
 	t.Helper()
 	var backup []byte
 	n = n.restart(t, func(path string) {
@@ -47,8 +55,8 @@ func (n *node) lose(t *testing.T, more func(n *node)) (*node, *sight) {
 			t.Fatal(err)
 		}
 	})
-	seen := n.watch(t, more)
-	return n.restart(t, func(path string) { replace(t, path, backup) }), seen
+	more(n)
+	return n.restart(t, func(path string) { replace(t, path, backup) })
 }
 
 // watch follows the feed for as long as something happens.
@@ -57,7 +65,7 @@ func (n *node) watch(t *testing.T, more func(n *node)) *sight {
 	l := n.follow(t, at(n.manifest(t).Position()))
 	defer l.close()
 	more(n)
-	seen, end := &sight{}, n.manifest(t).Position()
+	seen, end := &sight{trust: n.ring.Trust()}, n.manifest(t).Position()
 	for seen.end.Before(end) {
 		f, _, err := l.next()
 		if err != nil {
@@ -71,8 +79,8 @@ func (n *node) watch(t *testing.T, more func(n *node)) *sight {
 // show is an acknowledgement with what a verifier saw.
 func (n *node) show(t *testing.T, seen *sight) {
 	t.Helper()
-	body := fmt.Sprintf(`{"instance":"one","epoch":%d,"seq":%d,"c":%q,"frames":[%s]}`,
-		seen.end.Epoch, seen.end.Seq, seen.end.C, quoted(seen.frames))
+	body := fmt.Sprintf(`{"instance":"one","epoch":%d,"seq":%d,"c":%q,"frames":[%s],"trust":%q}`,
+		seen.end.Epoch, seen.end.Seq, seen.end.C, quoted(seen.frames), seen.trust)
 	if a := send(t, request(t, "POST", n.url+"/revocation/ack", body)); a.status != 204 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
@@ -201,6 +209,56 @@ func TestThreat75LostNumberIsUsedAgain(t *testing.T) {
 	}
 	if got := n.refresh(t, tokens.RefreshToken); got != 400 {
 		t.Errorf("a revoked session came back to life: %d", got)
+	}
+}
+
+// The feed key was changed after the backup, as after a theft, and verifiers take the one
+// of before no more. What they show proves by the root that the database went back: what
+// was lost is made again, and a key signs the feed that they take.
+func TestThreat75FeedKeyIsLost(t *testing.T) {
+	n := newNode(t)
+	_, a := n.signIn(t, n.addUser(t, "alice"), "")
+	_, b := n.signIn(t, n.addUser(t, "bob"), "")
+	stolen := n.signing(t)
+	var one, other, older *sight
+	n = n.goBack(t, func(n *node) {
+		rotate := func() { n.do(t, 200, "POST", "/admin/keys/feed", "") }
+		rotate()
+		older = n.watch(t, func(n *node) { n.revoke(t, "subject", "bob") })
+		n.clock.advance(time.Minute)
+		rotate()
+		one = n.watch(t, func(n *node) {
+			n.do(t, 200, "POST", "/admin/revoke", fmt.Sprintf(`{"kind":"key","value":%q,"absolute":true}`, stolen))
+		})
+		other = n.watch(t, func(n *node) { n.revoke(t, "session", a.SessionID) })
+	})
+	if n.signing(t) != stolen {
+		t.Fatal("the backup knows of the kill already")
+	}
+	n.clock.advance(time.Minute)
+	before := n.trust(t).Version
+	n.show(t, one)
+	after := n.trust(t).Version
+	lost, err := revocation.OpenTrust(n.ring.Root(), n.ring.Issuer(), one.trust)
+	if err != nil || lost.Version <= before || after <= lost.Version {
+		t.Errorf("version %d, with %d lost, after %d, %v", after, lost.Version, before, err)
+	}
+	if n.signing(t) == stolen {
+		t.Error("the killed key signs again")
+	}
+	n.show(t, other)
+	if got := n.refresh(t, a.RefreshToken); got != 400 {
+		t.Errorf("a revoked session came back to life: %d", got)
+	}
+	if n.trust(t).Version != after {
+		t.Error("each verifier changes the feed key")
+	}
+	body := fmt.Sprintf(`{"instance":"one","epoch":1,"seq":1,"c":"","frames":[%s],"trust":%q}`, quoted(older.frames), older.trust)
+	if got := send(t, request(t, "POST", n.url+"/revocation/ack", body)); got.status != 400 {
+		t.Errorf("a feed key that was given up before is believed: %d", got.status)
+	}
+	if got := n.refresh(t, b.RefreshToken); got != 200 {
+		t.Errorf("bob: %d", got)
 	}
 }
 

@@ -157,6 +157,31 @@ func TestThreat75RestoredFromABackup(t *testing.T) {
 	}
 }
 
+// The feed key was changed after the backup: the verifier takes none of what the restored
+// issuer says, and what it shows is signed by a key that the issuer has lost.
+func TestThreat75FeedKeyIsLost(t *testing.T) {
+	iss := issuertest.New(t)
+	old := iss.Verifier(t)
+	revoked, alive := iss.Mint(t, nil), iss.Mint(t, issuertest.Claims{"sid": "session-2", "sub": "user-2"})
+	backup := iss.Backup(t)
+	iss.Admin(t, "POST", "/admin/keys/feed", nil, nil)
+	iss.Settle(t)
+	iss.Revoke(t, revocation.Session, "session-1")
+	before := old.Status()
+	iss.Restore(t, backup)
+	waitFor(t, "a new epoch", func() bool { return old.Status().Epoch > before.Epoch })
+	iss.Settle(t)
+	for name, v := range map[string]*verifier.Verifier{"old": old, "young": iss.Verifier(t)} {
+		var refused *verifier.RevokedError
+		if _, err := v.Verify(t.Context(), revoked); !errors.As(err, &refused) {
+			t.Errorf("%s verifier: revived: %v", name, err)
+		}
+		if _, err := v.Verify(t.Context(), alive); err != nil {
+			t.Errorf("%s verifier: token of another session: %v", name, err)
+		}
+	}
+}
+
 // The issuer is restored while the one verifier that holds the last revocation is
 // down. It starts from its state, and shows what it had applied before.
 func TestThreat75EvidenceSurvivesARestart(t *testing.T) {

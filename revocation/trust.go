@@ -242,6 +242,9 @@ func (f *formerTrust) join(older *formerTrust) {
 	f.force, f.until = f.with(older.force), max(f.until, older.until)
 }
 
+// Statement returns the present statement as it was signed, empty without one.
+func (a *Anchor) Statement() string { return a.token }
+
 // Statements returns the statements that make up what is believed, in the order in
 // which a new Anchor takes them: nil without one.
 func (a *Anchor) Statements() []string {

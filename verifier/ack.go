@@ -49,6 +49,7 @@ type acknowledgement struct {
 
 	Seen   *seenState `json:"seen"`
 	Frames []string   `json:"frames,omitempty"` // evidence
+	Trust  string     `json:"trust,omitempty"`  // the statement that names who signed them
 }
 
 // acknowledge tells the issuer what has been applied, after it has been, until

@@ -21,7 +21,7 @@ const (
 	// evidenceSpacing lies between two showings.
 	evidenceSpacing = 10 * time.Second
 
-	maxEvidenceFile = maxEvidence*jws.MaxToken + 1<<10
+	maxEvidenceFile = (maxEvidence+1)*jws.MaxToken + 1<<10
 )
 
 // evidence is the last that this verifier has applied, as it was signed. An
@@ -32,10 +32,12 @@ type evidence struct {
 	frames []string // with entries
 	keys   []string // those of them that answer a theft
 	beat   string   // the last heartbeat
+	trust  string   // the statement in force when the last of them came
 	shown  time.Time
 }
 
-func (e *evidence) keep(token string, frame *revocation.Frame) {
+func (e *evidence) keep(token string, frame *revocation.Frame, trust string) {
+	e.trust = trust
 	if len(frame.Entries) == 0 {
 		e.beat = token
 		return
@@ -59,20 +61,25 @@ func (e *evidence) bound() {
 
 // list returns what to show: frames with entries, and the heartbeat, which may
 // stand where no frame leads. The issuer refuses all for one that it did not
-// sign, so that what came from disk is verified here.
-func (e *evidence) list(a *anchor, iss string) (frames []string) {
+// sign, so that what came from disk is verified here. An issuer of before the statement
+// knows by it who signed them.
+func (e *evidence) list(a *anchor, iss string) (frames []string, trust string) {
 	if a == nil || a.FeedKeys() == nil {
-		return nil
+		return nil, ""
+	}
+	keys := a.FeedKeys()
+	if t, err := revocation.OpenTrust(a.root, iss, e.trust); err == nil {
+		keys, trust = t.FeedKeys, e.trust
 	}
 	for _, token := range slices.Concat(e.keys, e.frames, []string{e.beat}) {
 		if slices.Contains(frames, token) {
 			continue
 		}
-		if _, err := revocation.OpenFrame(a.FeedKeys(), iss, token); err == nil {
+		if _, err := revocation.OpenFrame(keys, iss, token); err == nil {
 			frames = append(frames, token)
 		}
 	}
-	return frames
+	return frames, trust
 }
 
 // savedEvidence is evidence.json.
@@ -80,6 +87,7 @@ type savedEvidence struct {
 	Frames []string `json:"frames"`
 	Keys   []string `json:"keys"`
 	Beat   string   `json:"beat"`
+	Trust  string   `json:"trust"`
 }
 
 // restoreEvidence reads what an earlier process held. Without it, or with less,
@@ -89,7 +97,7 @@ func (f *feed) restoreEvidence() {
 	if err == nil && data != nil {
 		var s savedEvidence
 		if err = wire.Unmarshal(data, &s); err == nil {
-			f.evidence.frames, f.evidence.keys, f.evidence.beat = s.Frames, s.Keys, s.Beat
+			f.evidence.frames, f.evidence.keys, f.evidence.beat, f.evidence.trust = s.Frames, s.Keys, s.Beat, s.Trust
 			f.evidence.bound()
 		}
 	}
@@ -100,7 +108,7 @@ func (f *feed) restoreEvidence() {
 
 func (f *feed) saveEvidence() error {
 	f.mu.Lock()
-	s := savedEvidence{slices.Clone(f.evidence.frames), slices.Clone(f.evidence.keys), f.evidence.beat}
+	s := savedEvidence{slices.Clone(f.evidence.frames), slices.Clone(f.evidence.keys), f.evidence.beat, f.evidence.trust}
 	f.mu.Unlock()
 	data, err := wire.Marshal(s)
 	if err != nil {
@@ -120,8 +128,9 @@ func (f *feed) show(ctx context.Context, err error) {
 func (f *feed) showLast(ctx context.Context) {
 	f.mu.Lock()
 	var frames []string
+	var trust string
 	if time.Since(f.evidence.shown) >= evidenceSpacing {
-		frames = f.evidence.list(f.anchor, f.cfg.Issuer)
+		frames, trust = f.evidence.list(f.anchor, f.cfg.Issuer)
 	}
 	if len(frames) > 0 {
 		f.evidence.shown = time.Now()
@@ -131,7 +140,7 @@ func (f *feed) showLast(ctx context.Context) {
 		return
 	}
 	f.log.Warn("showing the issuer the last of its log that was applied here", "iss", f.cfg.Issuer, "seq", f.table.Head().Seq)
-	if err := f.post(ctx, acknowledgement{Frames: frames}); err != nil && ctx.Err() == nil {
+	if err := f.post(ctx, acknowledgement{Frames: frames, Trust: trust}); err != nil && ctx.Err() == nil {
 		f.counts.ackErrors.Add(1)
 	}
 }

@@ -376,7 +376,7 @@ func (f *feed) apply(token string) error {
 		f.reload.Store(true)
 		return fmt.Errorf("frame: %w", err)
 	}
-	f.evidence.keep(token, frame)
+	f.evidence.keep(token, frame, f.anchor.Statement())
 	f.anchor.Advance(frame.AsOf)
 	f.table.SetRetention(f.anchor.Retention())
 	if f.table.Head() != before {

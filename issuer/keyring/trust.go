@@ -31,12 +31,18 @@ type FeedRotation struct {
 // root vouch for the new one alone: whoever has the old one speaks to no verifier that
 // has heard of it. Other nodes follow with their next [Keyring.Reload].
 func (k *Keyring) RotateFeed(ctx context.Context, actor string) (done FeedRotation, err error) {
+	return k.RotateFeedAbove(ctx, actor, 0)
+}
+
+// RotateFeedAbove is [Keyring.RotateFeed] where a verifier has heard of a version that the
+// store has lost.
+func (k *Keyring) RotateFeedAbove(ctx context.Context, actor string, version uint64) (done FeedRotation, err error) {
 	key, err := newSigningKey(purposeFeed)
 	if err != nil {
 		return done, err
 	}
 	err = k.change(ctx, actor, func(c *change) (err error) {
-		done, err = c.rotateFeed(key)
+		done, err = c.rotateFeed(key, version)
 		return err
 	})
 	if err != nil {
@@ -45,7 +51,7 @@ func (k *Keyring) RotateFeed(ctx context.Context, actor string) (done FeedRotati
 	return done, k.Reload(ctx)
 }
 
-func (c *change) rotateFeed(key *jwk.Key) (done FeedRotation, err error) {
+func (c *change) rotateFeed(key *jwk.Key, above uint64) (done FeedRotation, err error) {
 	old, signed, err := c.k.readTrust(c.tx)
 	if err != nil {
 		return done, err
@@ -68,7 +74,7 @@ func (c *change) rotateFeed(key *jwk.Key) (done FeedRotation, err error) {
 		return done, err
 	}
 	// By the clock it is above those that a backup which is put back does not know of.
-	trust.FeedKeys, trust.Version = next.FeedKeys, max(trust.Version+1, uint64(max(c.now.Unix(), 0)))
+	trust.FeedKeys, trust.Version = next.FeedKeys, max(trust.Version+1, above+1, uint64(max(c.now.Unix(), 0)))
 	done.Version = trust.Version
 	if signed, err = trust.Sign(root); err != nil {
 		return done, err
@@ -84,6 +90,13 @@ func (c *change) rotateFeed(key *jwk.Key) (done FeedRotation, err error) {
 		return done, err
 	}
 	return done, c.note(audit.KeyFeed, done.To, fmt.Sprintf("from=%s trust=%d", done.From, done.Version))
+}
+
+// Vouched opens a trust statement that somebody shows. newer says that it replaces the one
+// in force, as one does that the store has lost. Reload before.
+func (k *Keyring) Vouched(signed string) (t *revocation.Trust, newer bool, err error) {
+	t, err = revocation.OpenTrust(k.fixed.root, k.cfg.Issuer, signed)
+	return t, err == nil && t.Version > k.voice.Load().version, err
 }
 
 // readTrust returns the row of the feed key and the statement that goes with it.
