@@ -248,20 +248,33 @@ const maxTries = 5
 // again runs try until it is not another node that made it fail, at most maxTries
 // times, and reads the keys in between and at the end, so that the caller sees what
 // the other node did.
-func (k *Keyring) again(ctx context.Context, try func() error) error {
+func (k *Keyring) again(ctx context.Context, read func(context.Context) error, try func() error) error {
 	var err error
 	for range maxTries {
 		if err = try(); err == nil {
-			return k.Reload(ctx)
+			return read(ctx)
 		}
 		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, ErrConflict) {
 			return err
 		}
-		if err := k.Reload(ctx); err != nil {
+		if err := read(ctx); err != nil {
 			return err
 		}
 	}
 	return ErrConflict
+}
+
+// reloadSoon is Reload in an emergency: what takes longer than patience, such as to
+// find a key in a token that hangs, is left to the next reload.
+func (k *Keyring) reloadSoon(ctx context.Context) error {
+	soon, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := k.Reload(soon)
+	if err != nil && soon.Err() != nil && ctx.Err() == nil {
+		k.cfg.Log.Warn("a key was killed, and this node will read the keys again later: that takes too long now", "err", err)
+		return nil
+	}
+	return err
 }
 
 // tokenScheme begins the name of a key that lives in a token. No JWE has a colon.
@@ -307,9 +320,13 @@ func (k *Keyring) ended(r *ring) (names []string) {
 	return names
 }
 
+// forgetLimit is how long a token may take to destroy what is of no use any more.
+const forgetLimit = 10 * time.Second
+
 // forget destroys keys in a token whose rows are tombstones.
 func (k *Keyring) forget(ctx context.Context, names []string) {
-	ctx = context.WithoutCancel(ctx) // nobody comes back for them
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetLimit) // nobody comes back for them
+	defer cancel()
 	for _, name := range names {
 		if k.cfg.Maker == nil {
 			k.cfg.Log.Warn("a key that is of no use any more stays in its token: this node has none", "key", name)

@@ -92,7 +92,7 @@ func (k *Keyring) Rotate(ctx context.Context, opt RotateOptions) (done Rotation,
 		}
 		return done, err
 	}
-	err = k.again(ctx, func() (err error) {
+	err = k.again(ctx, k.Reload, func() (err error) {
 		done, err = k.rotate(ctx, opt)
 		return err
 	})
@@ -283,7 +283,7 @@ func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.Log
 		return record, ErrCanary
 	}
 	at := place{info.Use, info.Algorithm}
-	err = k.again(ctx, func() error {
+	err = k.again(ctx, k.reloadSoon, func() error {
 		var next *candidate
 		if info, _ := k.info(kid); info.State == Active {
 			next, _ = k.heir(ctx, at) // whatever comes of it, the key dies

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil/issuer/keyring"
@@ -156,48 +157,59 @@ type stuckToken struct {
 	stuck atomic.Bool
 }
 
+func (s *stuckToken) hang(ctx context.Context) error {
+	if !s.stuck.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	return fmt.Errorf("%w: %w", jwk.ErrUnavailable, ctx.Err())
+}
+
 func (s *stuckToken) MakeKey(ctx context.Context, p jwk.Params) (*jwk.Key, string, error) {
-	if s.stuck.Load() {
-		<-ctx.Done()
-		return nil, "", fmt.Errorf("%w: %w", jwk.ErrUnavailable, ctx.Err())
+	if err := s.hang(ctx); err != nil {
+		return nil, "", err
 	}
 	return s.token.MakeKey(ctx, p)
 }
 
 func (s *stuckToken) FindKey(ctx context.Context, name string, p jwk.Params) (*jwk.Key, error) {
-	if s.stuck.Load() {
-		<-ctx.Done()
-		return nil, fmt.Errorf("%w: %w", jwk.ErrUnavailable, ctx.Err())
+	if err := s.hang(ctx); err != nil {
+		return nil, err
 	}
 	return s.token.FindKey(ctx, name, p)
 }
 
-// A stolen key dies although the token with its successors does not answer.
+func (s *stuckToken) ForgetKey(ctx context.Context, name string) error {
+	if err := s.hang(ctx); err != nil {
+		return err
+	}
+	return s.token.ForgetKey(ctx, name)
+}
+
+// A stolen key dies although the token with its successors does not answer, and who
+// kills it hears of that.
 func TestKillWaitsForNoToken(t *testing.T) {
-	hsm := &stuckToken{token: newToken()}
-	st := newStore(t)
-	ring := openQuiet(t, st, keyring.Config{KEK: newKEK(t), Maker: hsm})
-	stolen := signs(t, ring)
-	hsm.stuck.Store(true)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		ring.Kill(ctx, stolen, "test") // its end waits for the successor to be opened
-	}()
-	killed := func() bool {
-		return slices.ContainsFunc(rowsOf(t, st), func(row store.KeyRow) bool { return row.KID == stolen && row.State == keyring.Killed })
-	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !killed() && ctx.Err() == nil {
-		<-tick.C
-	}
-	if ctx.Err() != nil {
-		t.Error("it lives as long as somebody waits")
-	}
-	cancel()
-	<-done
+	synctest.Test(t, func(t *testing.T) {
+		hsm := &stuckToken{token: newToken()}
+		st := newStore(t)
+		ring := openQuiet(t, st, keyring.Config{KEK: newKEK(t), Maker: hsm})
+		stolen := signs(t, ring)
+		hsm.stuck.Store(true)
+		killed := make(chan error, 1)
+		go func() { _, err := ring.Kill(context.WithoutCancel(t.Context()), stolen, "test"); killed <- err }()
+		time.Sleep(5 * time.Second)
+		if !slices.ContainsFunc(rowsOf(t, st), func(row store.KeyRow) bool { return row.KID == stolen && row.State == keyring.Killed }) {
+			t.Error("it lives on")
+		}
+		select {
+		case err := <-killed:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("nobody hears of it as long as the token hangs")
+		}
+	})
 }
 
 // A token that does not answer says nothing about its keys: the ring goes on with
