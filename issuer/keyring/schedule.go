@@ -62,7 +62,8 @@ const tellWaitingEvery = 24 * time.Hour
 // when the standby has been published for its time and the gate names nobody, or has
 // named somebody for a week; it
 // lets a standby sign where no key does, because one was killed while none could be
-// opened; and it makes the standbys that are missing. The issuer calls it each
+// opened; and it makes the standbys that are missing. Where none can be made, those
+// that are there take over all the same. The issuer calls it each
 // second; it touches the store only when something is due.
 //
 // All that it goes by is in the store, so that any number of nodes may call it: of
@@ -79,12 +80,13 @@ func (k *Keyring) Scheduled(ctx context.Context, gate Gate) error {
 
 func (k *Keyring) scheduled(ctx context.Context, alg jwk.Algorithm, gate Gate) error {
 	at, p := place{UseAccess, alg}, k.plan(alg)
-	if len(k.infosIn(at, Standby)) < standbys {
-		if _, err := k.fill(ctx, at); err != nil {
-			return err
-		}
-	}
-	opt := RotateOptions{Algorithm: alg, From: p.From, Gate: gate, Actor: actorSelf}
+	_, err := k.fill(ctx, at)
+	return errors.Join(err, k.rotateDue(ctx, at, p, gate))
+}
+
+// rotateDue does what a plan says, if it is time.
+func (k *Keyring) rotateDue(ctx context.Context, at place, p Plan, gate Gate) error {
+	opt := RotateOptions{Algorithm: at.alg, From: p.From, Gate: gate, Actor: actorSelf}
 	switch {
 	case p.From == "":
 		opt.Force, opt.vacant = true, true
@@ -98,9 +100,9 @@ func (k *Keyring) scheduled(ctx context.Context, alg jwk.Algorithm, gate Gate) e
 	switch {
 	case err == nil && len(done.Left) > 0:
 		k.cfg.Log.Warn("another key signs, though verifiers that were waited for do not hold it",
-			"alg", alg, "from", done.From, "kid", done.To, "verifiers", done.Left)
+			"alg", at.alg, "from", done.From, "kid", done.To, "verifiers", done.Left)
 	case err == nil:
-		k.cfg.Log.Info("another key signs", "alg", alg, "from", done.From, "kid", done.To)
+		k.cfg.Log.Info("another key signs", "alg", at.alg, "from", done.From, "kid", done.To)
 	case errors.Is(err, ErrNotActive), errors.Is(err, ErrConflict), err == ErrNoActive, isWaiting(err):
 		return nil // another node was faster, or the next second will do
 	}

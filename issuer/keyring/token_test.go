@@ -212,6 +212,40 @@ func TestKillWaitsForNoToken(t *testing.T) {
 	})
 }
 
+// A fullToken has no room for another key.
+type fullToken struct {
+	*token
+	full atomic.Bool
+}
+
+func (f *fullToken) MakeKey(ctx context.Context, p jwk.Params) (*jwk.Key, string, error) {
+	if f.full.Load() {
+		return nil, "", errFull
+	}
+	return f.token.MakeKey(ctx, p)
+}
+
+var errFull = errors.New("the token is full")
+
+// A key that is due is replaced although no standby can be made after the one that takes
+// over, and that none can be made is said again and again.
+func TestRotatedWhileNoStandbyCanBeMade(t *testing.T) {
+	now, hsm := newClock(), &fullToken{token: newToken()}
+	ring := openQuiet(t, newStore(t), keyring.Config{KEK: newKEK(t), Maker: hsm, Now: now.Now})
+	hsm.full.Store(true)
+	for month := range 2 { // there are two standbys
+		before := signs(t, ring)
+		now.advance(31 * day)
+		err := ring.Scheduled(t.Context(), nil)
+		if month > 0 && !errors.Is(err, errFull) {
+			t.Errorf("month %d: %v", month, err)
+		}
+		if signs(t, ring) == before {
+			t.Errorf("month %d: the key signs on that was to be replaced", month)
+		}
+	}
+}
+
 // A token that does not answer says nothing about its keys: the ring goes on with
 // what it has, refuses what needs the token, and recovers by itself.
 func TestTokenAway(t *testing.T) {
