@@ -14,7 +14,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,8 +46,7 @@ func secretsOf(t *testing.T, iss *issuerUnderTest, n *notaryUnderTest) (all []se
 		t.Fatal(err)
 	}
 	all = append(all, privateMembers(t, "kek", kek)...)
-	source := url.URL{Scheme: "file", Opaque: th.database, RawQuery: "mode=ro&_pragma=busy_timeout(5000)"}
-	db, err := sql.Open("sqlite", source.String())
+	db, err := sql.Open(th.driver, th.database)
 	if err != nil {
 		t.Fatal(err)
 	}
