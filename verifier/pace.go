@@ -24,6 +24,10 @@ const (
 	crowdedFor     = 10 * time.Second
 	crowdedFlights = 16
 
+	// leastReport is how many records a report still has after others did not come
+	// through: something on the way may take no longer ones.
+	leastReport = 64
+
 	// After trouble reports pause, doubling, and those for which somebody waits
 	// for proveAgain.
 	minReportPause = 250 * time.Millisecond
@@ -49,6 +53,7 @@ type pace struct {
 	ordinaryAt, urgentAt time.Time // as they were gathered
 	resumeAt, pressAt    time.Time // after trouble: ordinary ones, urgent ones
 	failures             int       // in a row
+	halved               int       // how often reports were made shorter, less how often longer again
 	crowdedUntil         time.Time // there are more forged tokens than one answer names
 	offUntil             time.Time // zero while the issuer has an auditor
 	logged               bool      // that it does not work
@@ -63,6 +68,9 @@ func (p *pace) flights(now time.Time) int {
 	}
 	return maxFlights
 }
+
+// most is how many records a report has.
+func (p *pace) most() int { return max(notary.MaxRecords>>p.halved, leastReport) }
 
 // urgent is how many records of one report somebody may wait for: no more than the
 // answer can call wrong, where that is many.
@@ -143,6 +151,7 @@ func (p *pace) note(err error, now time.Time) (news bool) {
 	case err == nil:
 		news = p.logged || p.loggedOff
 		p.failures, p.resumeAt, p.logged, p.loggedOff = 0, time.Time{}, false, false
+		p.halved = max(p.halved-1, 0)
 		return news
 	case errors.Is(err, errNotAudited): // which has set its own pace
 		news, p.loggedOff = !p.loggedOff, true
@@ -154,6 +163,9 @@ func (p *pace) note(err error, now time.Time) (news bool) {
 		p.resumeAt = at
 	}
 	p.failures++
+	if p.most() > leastReport {
+		p.halved++
+	}
 	news, p.logged = !p.logged, true
 	return news
 }

@@ -444,6 +444,39 @@ func TestFullReportDoesNotWait(t *testing.T) {
 	})
 }
 
+// A proxy may take no body as long as a whole report. One burst must not end them.
+func TestReportTooLongForTheWay(t *testing.T) {
+	audited(t, func(t *testing.T, a *auditor) {
+		const longest = 8 << 10
+		key := generate(t, jwk.EdDSA).WithLimits(jwk.Limits{Tagged: true})
+		a.o.set(func() { a.o.signing = []*jwk.Key{key} })
+		v := a.o.ready(t, nil)
+		through := a.signed(a.serveSeen)
+		a.o.door("/revocation"+revocation.SeenPath, func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength > longest {
+				w.WriteHeader(http.StatusRequestEntityTooLarge)
+				return
+			}
+			through(w, r)
+		})
+		const burst = 2500
+		for i := range burst {
+			if err := verify(t, v, a.genuine(claims{"n": i})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(5 * time.Minute)
+		a.wantRecords(t, burst)
+		if err := verify(t, v, a.forge(nil)); err != nil {
+			t.Fatal(err)
+		}
+		pass(10 * time.Second)
+		if _, shown := a.count(); shown == 0 {
+			t.Error("after one burst a forged token is not reported")
+		}
+	})
+}
+
 // Whatever the table does meanwhile, reports go on.
 func TestReportsGoOnAcrossAnEpoch(t *testing.T) {
 	audited(t, func(t *testing.T, a *auditor) {

@@ -75,7 +75,7 @@ func (r *reporter) next(now time.Time) (due bool, wait time.Duration) {
 	p := &r.pace
 	switch {
 	case r.flights < p.flights(now) && r.urgent.n > 0 && r.proving > 0 && reached(p.urgentAt, p.pressAt):
-	case r.flights == 0 && r.ordinary.n >= notary.MaxRecords && reached(p.resumeAt):
+	case r.flights == 0 && r.ordinary.n >= p.most() && reached(p.resumeAt):
 	case r.flights == 0 && (r.ordinary.n > 0 || r.urgent.n > 0 && reached(p.pressAt)) && reached(p.ordinaryAt, p.resumeAt):
 	default:
 		if r.later.n > 0 {
@@ -140,10 +140,13 @@ func timeoutOf(urgent bool) time.Duration {
 // take takes reports for one flight off their lists, urgent ones first.
 func (r *reporter) take() (batch []*report, urgent bool) {
 	now := time.Now()
-	for len(batch) < notary.MaxRecords {
+	r.mu.Lock()
+	most := r.pace.most()
+	r.mu.Unlock()
+	for len(batch) < most {
 		before := len(batch)
 		r.mu.Lock()
-		for range min(settleChunk, notary.MaxRecords-before) {
+		for range min(settleChunk, most-before) {
 			from := &r.urgent
 			if from.n == 0 || len(batch) >= r.pace.urgent(now) {
 				from = &r.ordinary
