@@ -68,6 +68,7 @@ func (f *feed) acknowledge(ctx context.Context) {
 				f.counts.ackErrors.Add(1)
 			}
 		}
+		f.showOwed(ctx)
 		sleep(ctx, ackSpacing)
 		select {
 		case <-ctx.Done():

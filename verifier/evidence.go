@@ -18,8 +18,10 @@ const (
 	maxLastFrames = 3
 	maxKeyFrames  = 8
 	maxEvidence   = maxLastFrames + maxKeyFrames + 1
-	// evidenceSpacing lies between two showings.
-	evidenceSpacing = 10 * time.Second
+	// evidenceSpacing lies between two showings, and evidencePatience after which one is
+	// given up that the issuer never took.
+	evidenceSpacing  = 10 * time.Second
+	evidencePatience = time.Hour
 
 	maxEvidenceFile = (maxEvidence+1)*jws.MaxToken + 1<<10
 )
@@ -34,6 +36,9 @@ type evidence struct {
 	beat   string   // the last heartbeat
 	trust  string   // the statement in force when the last of them came
 	shown  time.Time
+
+	owed  acknowledgement // frames to show until the issuer takes them; none: nothing is owed
+	since time.Time       // when it began to be
 }
 
 func (e *evidence) keep(token string, frame *revocation.Frame, trust string) {
@@ -121,26 +126,65 @@ func (f *feed) saveEvidence() error {
 // says.
 func (f *feed) show(ctx context.Context, err error) {
 	if errors.Is(err, revocation.ErrStale) || errors.Is(err, revocation.ErrFork) {
-		f.showLast(ctx)
+		f.owe(false)
+		f.showOwed(ctx)
 	}
 }
 
+// showLast sends evidence to an issuer that has begun an epoch, which may not know of
+// what was applied in the one before.
 func (f *feed) showLast(ctx context.Context) {
+	f.owe(true)
+	f.showOwed(ctx)
+}
+
+// owe makes what is held now the evidence to show, at once or when it may be.
+func (f *feed) owe(atOnce bool) {
 	f.mu.Lock()
-	var frames []string
-	var trust string
-	if time.Since(f.evidence.shown) >= evidenceSpacing {
-		frames, trust = f.evidence.list(f.anchor, f.cfg.Issuer)
+	defer f.mu.Unlock()
+	e := &f.evidence
+	if frames, trust := e.list(f.anchor, f.cfg.Issuer); len(frames) > 0 {
+		e.owed, e.since = acknowledgement{Frames: frames, Trust: trust}, time.Now()
 	}
-	if len(frames) > 0 {
-		f.evidence.shown = time.Now()
+	if atOnce {
+		e.shown = time.Time{}
 	}
-	f.mu.Unlock()
-	if len(frames) == 0 || f.lookup.Load() == nil {
+}
+
+// showOwed shows what the issuer has not taken yet, unless that was tried lately.
+func (f *feed) showOwed(ctx context.Context) {
+	if f.lookup.Load() == nil {
+		return
+	}
+	due, since := f.evidenceDue()
+	if len(due.Frames) == 0 {
 		return
 	}
 	f.log.Warn("showing the issuer the last of its log that was applied here", "iss", f.cfg.Issuer, "seq", f.table.Head().Seq)
-	if err := f.post(ctx, acknowledgement{Frames: frames, Trust: trust}); err != nil && ctx.Err() == nil {
-		f.counts.ackErrors.Add(1)
+	if err := f.post(ctx, due); err != nil {
+		if ctx.Err() == nil {
+			f.counts.ackErrors.Add(1)
+		}
+		return
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.evidence.since.Equal(since) { // or more is owed by now
+		f.evidence.owed = acknowledgement{}
+	}
+}
+
+// evidenceDue returns what is to be shown now, and since when it is owed.
+func (f *feed) evidenceDue() (due acknowledgement, since time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := &f.evidence
+	if time.Since(e.since) > evidencePatience {
+		e.owed = acknowledgement{}
+	}
+	if len(e.owed.Frames) == 0 || time.Since(e.shown) < evidenceSpacing {
+		return acknowledgement{}, e.since
+	}
+	e.shown = time.Now()
+	return e.owed, e.since
 }

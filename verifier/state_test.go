@@ -286,6 +286,33 @@ func TestThreat75KillIsNotPushedOut(t *testing.T) {
 	})
 }
 
+// The issuer begins an epoch and cannot take evidence at that moment. It is shown again
+// when the new epoch is followed already, until it is taken, and then no more.
+func TestThreat75EvidenceIsOwed(t *testing.T) {
+	bubble(t, func(t *testing.T, o *origin) {
+		o.ready(t, nil)
+		o.revoke(revocation.Session, "session-1")
+		pass(time.Second)
+		o.door("/revocation/ack", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+		o.newEpoch()
+		pass(5 * time.Second)
+		o.door("/revocation/ack", nil)
+		pass(time.Minute)
+		showings := 0
+		for _, ack := range o.allAcks() {
+			if frames, _ := ack["frames"].([]any); len(frames) > 0 {
+				showings++
+				if ack["trust"] == nil {
+					t.Error("without the statement that names who signed them")
+				}
+			}
+		}
+		if showings != 1 {
+			t.Errorf("taken %d times", showings)
+		}
+	})
+}
+
 func TestThreat74TwoIssuersInOneFolder(t *testing.T) {
 	dir := t.TempDir()
 	bubble(t, func(t *testing.T, o *origin) {
