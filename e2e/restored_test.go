@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ import (
 // signed when the backup was made is found like any other.
 func TestThreat75RestoredAfterATheft(t *testing.T) {
 	f := newField(t, "automatic")
+	founded := time.Now().Unix()
 	killed, underKilled := f.outlive(t)
 	stolen, underStolen := f.outlive(t)
 	signed := f.thief.steal(t)
@@ -35,6 +37,12 @@ func TestThreat75RestoredAfterATheft(t *testing.T) {
 
 	f.iss.stop()
 	f.iss.restore(t, backup)
+	waitFor(t, nil, "second in which a new epoch lies above the lost one", func() error {
+		if time.Now().Unix() == founded {
+			return errors.New("still the second in which that began")
+		}
+		return nil
+	})
 	f.iss.start(t)
 	f.iss.command(t, "", "restored") // before any guard is back
 
