@@ -57,8 +57,14 @@ type ServeConfig struct {
 	// cannot be changed later.
 	Issuer string `yaml:"issuer" flag:"issuer"`
 	// postgres:// URL of a database that several issuers share, instead of
-	// SQLite in the data folder. Leave the password out and set PGPASSFILE.
+	// SQLite in the data folder. Leave the password out and set PGPASSFILE. A server on
+	// another machine has to show a certificate for its name: sslmode=verify-full, and
+	// sslrootcert=FILE for an authority of your own.
 	Store string `yaml:"store" flag:"store"`
+	// Connect to a PostgreSQL on another machine whose certificate is not verified, or
+	// without TLS: whoever stands in the way then reads the password and writes to the
+	// store.
+	StoreUnverified bool `yaml:"store_unverified" flag:"store-unverified"`
 	// Accept a store that loses acknowledged writes in a crash, and revocations
 	// with them: a PostgreSQL with fsync, synchronous_commit or full_page_writes
 	// off is then not refused, and SQLite does not wait for the disk.

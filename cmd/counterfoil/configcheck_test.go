@@ -39,7 +39,7 @@ var wrongValues = map[string]string{
 
 // unchecked are names and paths, which only a start can find wrong, those that go
 // together with another one, and yes or no.
-var unchecked = regexp.MustCompile(`^serve\.(store_unsafe|new_issuer|notary|witness|tls_key|tls_1_2|plain_http|auth_time|audiences\.claims|forgery\.webhook_secret)$|` +
+var unchecked = regexp.MustCompile(`^serve\.(store_unsafe|store_unverified|new_issuer|notary|witness|tls_key|tls_1_2|plain_http|auth_time|audiences\.claims|forgery\.webhook_secret)$|` +
 	`^guard\.(audience|state|credential|cookies|routes\.(sensitive|scope|roles)|tls_key|tls_1_2|plain_http)$|` +
 	`^notary\.(group|tls_key|client_ca)$`)
 

@@ -23,6 +23,7 @@ func resealFlags(flags *pflag.FlagSet, c *Config) {
 	s := &c.Serve
 	flags.StringVar(&s.Data, "data", s.Data, "data `DIR` of the issuer")
 	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
+	flags.BoolVar(&s.StoreUnverified, "store-unverified", s.StoreUnverified, "accept a PostgreSQL elsewhere whose certificate is not verified")
 	flags.StringVar(&s.KEK, "kek", s.KEK, "the key-encryption key that is to be changed: `FILE`, env:NAME or pkcs11:URI (default kek.json in the data folder)")
 	logFlags(flags, c)
 }
@@ -109,7 +110,7 @@ func (a *app) reseal(ctx context.Context, c *ServeConfig, to kekSource, log *slo
 	defer func() { err = errors.Join(err, closeNext()) }()
 	st, err := openStore(ctx, c, data)
 	if err != nil {
-		return done, err
+		return done, explainStore(err)
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	done, err = a.resealStore(ctx, st, old, next)

@@ -28,6 +28,7 @@ func serveFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&s.Listen, "listen", s.Listen, "`ADDR` to listen on: HOST:PORT or unix:PATH")
 	flags.StringVar(&s.Issuer, "issuer", s.Issuer, "`URL` of the issuer (default the listen address)")
 	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
+	flags.BoolVar(&s.StoreUnverified, "store-unverified", s.StoreUnverified, "accept a PostgreSQL elsewhere whose certificate is not verified")
 	flags.BoolVar(&s.StoreUnsafe, "store-unsafe", s.StoreUnsafe, "accept a store that may lose what it acknowledged")
 	flags.StringVar(&s.KEK, "kek", s.KEK, "key-encryption key: `FILE`, env:NAME or pkcs11:URI (default kek.json in the data folder)")
 	flags.BoolVar(&s.NewIssuer, "new-issuer", s.NewIssuer, "found a new issuer in an empty store beside a key-encryption key that is there already")
@@ -111,6 +112,9 @@ func serveIssuer(ctx context.Context, c *ServeConfig, log *slog.Logger) error {
 	}
 	if c.StoreUnsafe {
 		log.Warn("the store may lose acknowledged writes in a crash, revocations among them: --store-unsafe is for trials", "iss", c.Issuer)
+	}
+	if c.StoreUnverified {
+		log.Warn("whoever stands in the way to the database can be it: --store-unverified", "iss", c.Issuer)
 	}
 	log.Info("serving", "iss", c.Issuer, "listen", at.public.Addr().String(), "data", c.Data, "version", programVersion())
 	registry := newRegistry()
@@ -251,13 +255,17 @@ func openStore(ctx context.Context, c *ServeConfig, data dataFolder) (*store.Sto
 	if c.Store == "" {
 		return sqlite.Open(ctx, data.database(), sqlite.Config{Issuer: c.Issuer, UnsafeNoSync: c.StoreUnsafe})
 	}
-	return postgres.Open(ctx, c.Store, postgres.Config{Issuer: c.Issuer, AllowUnsafe: c.StoreUnsafe})
+	return postgres.Open(ctx, c.Store, postgres.Config{
+		Issuer: c.Issuer, AllowUnsafe: c.StoreUnsafe, AllowUnverified: c.StoreUnverified,
+	})
 }
 
 func explainStore(err error) error {
 	switch {
 	case errors.Is(err, store.ErrIssuer):
 		return hinted(err, "an issuer keeps its URL: start with the --issuer it began with, or on another --data folder")
+	case errors.Is(err, postgres.ErrUnverified):
+		return hinted(err, "or, where nobody else can be in the way: --store-unverified")
 	case errors.Is(err, postgres.ErrUnsafe):
 		return hinted(err, "or, if losing revocations is acceptable: --store-unsafe")
 	}

@@ -1,7 +1,9 @@
 // Package postgres opens a store in a PostgreSQL database, which several nodes
 // of one issuer may share.
 //
-//	st, err := postgres.Open(ctx, "postgres://counterfoil@db/counterfoil", postgres.Config{Issuer: url})
+//	st, err := postgres.Open(ctx, "postgres://counterfoil@db.example/counterfoil?sslmode=verify-full", postgres.Config{Issuer: url})
+//
+// A server on another machine has to show a certificate for its name (sslmode=verify-full).
 //
 // It wants the primary: a standby is refused, since what it has not received
 // yet would be missing from the decision to mint. A pooler in between has to
@@ -15,9 +17,11 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -56,17 +60,26 @@ type Config struct {
 	// AllowUnsafe opens a server that may lose what it has acknowledged:
 	// revocations then come undone by a power cut.
 	AllowUnsafe bool
+
+	// AllowUnverified connects to a server elsewhere without TLS, or without looking
+	// at its certificate: who stands in the way then reads the password and writes
+	// to the store. A socket and a loopback address need no certificate.
+	AllowUnverified bool
 }
 
 // ErrUnsafe reports a server that acknowledges a commit before it is durable.
 var ErrUnsafe = errors.New("postgres: the server may lose what it acknowledges")
+
+// ErrUnverified reports a URL by which anybody on the way could be the server.
+var ErrUnverified = errors.New("postgres: the connection is not protected: add sslmode=verify-full, and sslrootcert=FILE for an authority of your own")
 
 // ErrStandby reports a server that follows another one.
 var ErrStandby = errors.New("postgres: the server is a standby; connect to the primary")
 
 // Open opens the store in the database at url (a postgres:// URL or a keyword
 // string, as libpq reads it) and makes its tables there, in the first schema of
-// the search path, if they are not there. Close it.
+// the search path, if they are not there. Close it. Errors are [ErrUnverified],
+// [ErrStandby], [ErrUnsafe] and those of store.Open.
 func Open(ctx context.Context, url string, cfg Config) (*store.Store, error) {
 	return open(ctx, url, cfg, batchTimeout)
 }
@@ -75,6 +88,9 @@ func open(ctx context.Context, url string, cfg Config, timeout time.Duration) (*
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("postgres: the store's URL is not understood") // err may show the password
+	}
+	if !cfg.AllowUnverified && !verified(&c.Config) {
+		return nil, ErrUnverified
 	}
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "counterfoil"
@@ -90,6 +106,30 @@ func open(ctx context.Context, url string, cfg Config, timeout time.Duration) (*
 		return nil, errors.Join(err, db.Close())
 	}
 	return store.Open(ctx, d, db, db, store.Config{Issuer: cfg.Issuer})
+}
+
+// verified reports whether each server that may be tried shows a certificate for its
+// name, or is on this machine. libpq's default is TLS with whoever answers, and no TLS
+// where that is refused.
+func verified(c *pgconn.Config) bool {
+	safe := func(host string, t *tls.Config) bool {
+		return local(host) || t != nil && !t.InsecureSkipVerify
+	}
+	for _, f := range c.Fallbacks {
+		if !safe(f.Host, f.TLSConfig) {
+			return false
+		}
+	}
+	return safe(c.Host, c.TLSConfig)
+}
+
+// local reports whether host is a folder with a socket, or this machine.
+func local(host string) bool {
+	if strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // inspect refuses servers that cannot keep the store's promises.
