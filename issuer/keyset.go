@@ -180,6 +180,9 @@ const numberKey = "jwks.number"
 // refuse to go back, and to hold two sets under one version.
 func (j *jwks) number(ctx context.Context, changes uint64, hash string) (n uint64, err error) {
 	err = j.st.Update(ctx, func(tx *store.Tx) error {
+		if err := j.keys.Lock(tx); err != nil { // first: a batch may hold changes of the keys, too
+			return err
+		}
 		if _, err := tx.KeepMeta(numberKey, "0 0 -"); err != nil {
 			return err
 		}
