@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
@@ -47,7 +48,7 @@ func (i *Issuer) restored(w http.ResponseWriter, r *http.Request) error {
 	if err := serve.ReadJSON(w, r, maxRestored, &in); err != nil {
 		return err
 	}
-	frames, err := i.openFrames(i.keys.FeedKey(), in.Frames)
+	frames, err := i.openFrames(in.Frames)
 	if err != nil {
 		return err
 	}
@@ -187,11 +188,11 @@ func (i *Issuer) renewKeys(ctx context.Context, epoch uint64) error {
 	return nil
 }
 
-// openFrames believes frames that our own feed keys signed, and no other.
-func (i *Issuer) openFrames(keys jwk.Source, signed []string) ([]*revocation.Frame, error) {
+// openFrames believes frames that our own feed key signed, and no other.
+func (i *Issuer) openFrames(signed []string) ([]*revocation.Frame, error) {
 	frames, entries := make([]*revocation.Frame, len(signed)), 0
 	for n, s := range signed {
-		f, err := revocation.OpenFrame(keys, i.cfg.URL, s)
+		f, err := revocation.OpenFrame(i.keys.FeedKey(), i.cfg.URL, s)
 		if err != nil {
 			return nil, badRequest(fmt.Sprintf("frame %d is not one of this issuer's", n))
 		}
@@ -348,61 +349,87 @@ func (b *beginning) keyAgain(ctx context.Context, kid string, record store.LogRe
 
 // vouchers are the feed keys whose frames are believed.
 type vouchers struct {
-	keys jwk.Source
+	keys []jwk.Source
 	lost uint64 // version of a statement of ours that the database has lost; 0: none
 }
 
-// lostTrust is where the store keeps the newest statement that it had lost: other
-// verifiers show frames by the same feed key when another one is in force already.
+// lostTrust is where the store keeps the newest statement that it had lost, and the one
+// that was in force when that was shown: other verifiers show frames by the same feed
+// keys when another one signs already. They are believed for as long as believedFor after
+// the epoch began.
 const lostTrust = "restored.trust"
 
 // vouchers reads a statement that a verifier shows beside its frames. The root does not
 // change, so one by it that is newer than ours is ours, and proves that the database has
 // gone back. An older one says nothing: its feed key may have been given up as stolen.
 func (i *Issuer) vouchers(ctx context.Context, signed string) (v vouchers, err error) {
-	v.keys = i.keys.FeedKey()
 	if signed == "" {
-		return v, nil
+		return vouchers{keys: []jwk.Source{i.keys.FeedKey()}}, nil
 	}
 	if err := i.keys.Reload(ctx); err != nil { // another node may have changed it a moment ago
 		return v, err
 	}
-	v.keys = i.keys.FeedKey()
+	own, trust := i.keys.Feed()
+	v.keys = []jwk.Source{own}
 	t, newer, err := i.keys.Vouched(signed)
 	if err != nil {
 		return v, nil // of nobody
 	}
-	var known string
-	err = i.st.Update(ctx, func(tx *store.Tx) (err error) {
-		if newer {
-			return tx.SetMeta(lostTrust, signed)
+	if newer {
+		v.lost, v.keys = t.Version, append(v.keys, t.FeedKeys)
+		return v, i.st.Update(ctx, func(tx *store.Tx) error { return tx.SetMeta(lostTrust, signed+" "+trust) })
+	}
+	known, err := i.lostStatements(ctx)
+	if err != nil || !slices.Contains(known, signed) {
+		return v, err
+	}
+	for _, statement := range known {
+		if t, _, err := i.keys.Vouched(statement); err == nil {
+			v.keys = append(v.keys, t.FeedKeys)
 		}
-		known, err = tx.Meta(lostTrust)
+	}
+	return v, nil
+}
+
+// lostStatements returns what lostTrust keeps, for as long as it counts.
+func (i *Issuer) lostStatements(ctx context.Context) (known []string, err error) {
+	err = i.st.View(ctx, func(tx *store.Tx) error {
+		text, err := tx.Meta(lostTrust)
 		if errors.Is(err, store.ErrNotFound) {
-			err = nil
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		began, err := tx.Restored()
+		if err != nil {
+			return err
+		}
+		now, err := tx.Now()
+		if err == nil && now.Sub(began) < believedFor {
+			known = strings.Fields(text)
 		}
 		return err
 	})
-	if newer {
-		v.lost = t.Version
-	}
-	if err == nil && (newer || known == signed) {
-		v.keys, err = besides(t.FeedKeys, i.keys.FeedKey())
-	}
-	return v, err
+	return known, err
 }
 
-// besides adds the public half of a key to a set that may have it.
-func besides(set *jwk.Set, key *jwk.Key) (*jwk.Set, error) {
-	public, err := key.Public()
-	if err != nil {
-		return nil, err
+// openShown opens those frames that one of the keys has signed. A verifier shows older
+// ones beside them.
+func (i *Issuer) openShown(keys []jwk.Source, signed []string) ([]*revocation.Frame, error) {
+	var frames []*revocation.Frame
+	for _, s := range signed {
+		for _, source := range keys {
+			if f, err := revocation.OpenFrame(source, i.cfg.URL, s); err == nil {
+				frames = append(frames, f)
+				break
+			}
+		}
 	}
-	keys := set.Keys()
-	if slices.ContainsFunc(keys, func(k *jwk.Key) bool { return k.Thumbprint() == public.Thumbprint() }) {
-		return set, nil
+	if len(frames) == 0 {
+		return nil, badRequest("no frame is one of this issuer's")
 	}
-	return jwk.NewSet(append(keys, public)...)
+	return frames, nil
 }
 
 // speakAgain has a feed key sign that verifiers take, who have heard of a newer one than
@@ -427,7 +454,7 @@ func (i *Issuer) shown(ctx context.Context, verifier string, signed []string, tr
 	if err != nil {
 		return unavailable(err)
 	}
-	frames, err := i.openFrames(v.keys, signed)
+	frames, err := i.openShown(v.keys, signed)
 	if err != nil {
 		i.log.Warn("a verifier shows frames that no feed key of this issuer has signed; was a backup put back of before the last keys rotate --feed?", "verifier", verifier)
 		return err

@@ -221,8 +221,10 @@ func TestThreat75FeedKeyIsLost(t *testing.T) {
 	_, b := n.signIn(t, n.addUser(t, "bob"), "")
 	stolen := n.signing(t)
 	var one, other, older *sight
+	_, c := n.signIn(t, n.addUser(t, "carol"), "")
 	n = n.goBack(t, func(n *node) {
 		rotate := func() { n.do(t, 200, "POST", "/admin/keys/feed", "") }
+		before := n.watch(t, func(n *node) { n.revoke(t, "session", c.SessionID) })
 		rotate()
 		older = n.watch(t, func(n *node) { n.revoke(t, "subject", "bob") })
 		n.clock.advance(time.Minute)
@@ -231,6 +233,7 @@ func TestThreat75FeedKeyIsLost(t *testing.T) {
 			n.do(t, 200, "POST", "/admin/revoke", fmt.Sprintf(`{"kind":"key","value":%q,"absolute":true}`, stolen))
 		})
 		other = n.watch(t, func(n *node) { n.revoke(t, "session", a.SessionID) })
+		other.frames = append(before.frames, other.frames...) // by the key of the backup
 	})
 	if n.signing(t) != stolen {
 		t.Fatal("the backup knows of the kill already")
@@ -249,6 +252,9 @@ func TestThreat75FeedKeyIsLost(t *testing.T) {
 	n.show(t, other)
 	if got := n.refresh(t, a.RefreshToken); got != 400 {
 		t.Errorf("a revoked session came back to life: %d", got)
+	}
+	if got := n.refresh(t, c.RefreshToken); got != 400 {
+		t.Errorf("a session that was revoked before the feed key was changed: %d", got)
 	}
 	if n.trust(t).Version != after {
 		t.Error("each verifier changes the feed key")

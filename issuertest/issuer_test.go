@@ -162,8 +162,10 @@ func TestThreat75RestoredFromABackup(t *testing.T) {
 func TestThreat75FeedKeyIsLost(t *testing.T) {
 	iss := issuertest.New(t)
 	old := iss.Verifier(t)
+	sooner := iss.Mint(t, issuertest.Claims{"sid": "session-0", "sub": "user-0"})
 	revoked, alive := iss.Mint(t, nil), iss.Mint(t, issuertest.Claims{"sid": "session-2", "sub": "user-2"})
 	backup := iss.Backup(t)
+	iss.Revoke(t, revocation.Session, "session-0")
 	iss.Admin(t, "POST", "/admin/keys/feed", nil, nil)
 	iss.Settle(t)
 	iss.Revoke(t, revocation.Session, "session-1")
@@ -172,9 +174,11 @@ func TestThreat75FeedKeyIsLost(t *testing.T) {
 	waitFor(t, "a new epoch", func() bool { return old.Status().Epoch > before.Epoch })
 	iss.Settle(t)
 	for name, v := range map[string]*verifier.Verifier{"old": old, "young": iss.Verifier(t)} {
-		var refused *verifier.RevokedError
-		if _, err := v.Verify(t.Context(), revoked); !errors.As(err, &refused) {
-			t.Errorf("%s verifier: revived: %v", name, err)
+		for _, token := range []string{sooner, revoked} {
+			var refused *verifier.RevokedError
+			if _, err := v.Verify(t.Context(), token); !errors.As(err, &refused) {
+				t.Errorf("%s verifier: revived: %v", name, err)
+			}
 		}
 		if _, err := v.Verify(t.Context(), alive); err != nil {
 			t.Errorf("%s verifier: token of another session: %v", name, err)

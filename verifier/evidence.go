@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/wire"
+	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
 	"github.com/counterfoil/counterfoil/revocation"
 )
@@ -23,7 +24,11 @@ const (
 	evidenceSpacing  = 10 * time.Second
 	evidencePatience = time.Hour
 
-	maxEvidenceFile = (maxEvidence+1)*jws.MaxToken + 1<<10
+	// maxEvidenceTrust is how many statements are kept, to know frames by that were
+	// signed before the feed key was changed.
+	maxEvidenceTrust = 4
+
+	maxEvidenceFile = (maxEvidence+maxEvidenceTrust)*jws.MaxToken + 1<<10
 )
 
 // evidence is the last that this verifier has applied, as it was signed. An
@@ -34,7 +39,7 @@ type evidence struct {
 	frames []string // with entries
 	keys   []string // those of them that answer a theft
 	beat   string   // the last heartbeat
-	trust  string   // the statement in force when the last of them came
+	trust  []string // statements in force when they came, the newest last
 	shown  time.Time
 
 	owed  acknowledgement // frames to show until the issuer takes them; none: nothing is owed
@@ -42,7 +47,10 @@ type evidence struct {
 }
 
 func (e *evidence) keep(token string, frame *revocation.Frame, trust string) {
-	e.trust = trust
+	if n := len(e.trust); n == 0 || e.trust[n-1] != trust {
+		e.trust = append(e.trust, trust)
+		e.bound()
+	}
 	if len(frame.Entries) == 0 {
 		e.beat = token
 		return
@@ -62,25 +70,28 @@ func answersTheft(entry revocation.Entry) bool {
 func (e *evidence) bound() {
 	e.frames = e.frames[max(0, len(e.frames)-maxLastFrames):]
 	e.keys = e.keys[max(0, len(e.keys)-maxKeyFrames):]
+	e.trust = e.trust[max(0, len(e.trust)-maxEvidenceTrust):]
 }
 
 // list returns what to show: frames with entries, and the heartbeat, which may
-// stand where no frame leads. The issuer refuses all for one that it did not
-// sign, so that what came from disk is verified here. An issuer of before the statement
-// knows by it who signed them.
+// stand where no frame leads. What came from disk is verified here. An issuer of before
+// the newest statement, which is shown beside them, knows by it who signed them.
 func (e *evidence) list(a *anchor, iss string) (frames []string, trust string) {
 	if a == nil || a.FeedKeys() == nil {
 		return nil, ""
 	}
-	keys := a.FeedKeys()
-	if t, err := revocation.OpenTrust(a.root, iss, e.trust); err == nil {
-		keys, trust = t.FeedKeys, e.trust
+	signers := []*jwk.Set{a.FeedKeys()}
+	for _, statement := range e.trust {
+		if t, err := revocation.OpenTrust(a.root, iss, statement); err == nil {
+			signers, trust = append(signers, t.FeedKeys), statement
+		}
 	}
 	for _, token := range slices.Concat(e.keys, e.frames, []string{e.beat}) {
-		if slices.Contains(frames, token) {
-			continue
+		signs := func(keys *jwk.Set) bool {
+			_, err := revocation.OpenFrame(keys, iss, token)
+			return err == nil
 		}
-		if _, err := revocation.OpenFrame(keys, iss, token); err == nil {
+		if !slices.Contains(frames, token) && slices.ContainsFunc(signers, signs) {
 			frames = append(frames, token)
 		}
 	}
@@ -92,7 +103,7 @@ type savedEvidence struct {
 	Frames []string `json:"frames"`
 	Keys   []string `json:"keys"`
 	Beat   string   `json:"beat"`
-	Trust  string   `json:"trust"`
+	Trust  []string `json:"trust"`
 }
 
 // restoreEvidence reads what an earlier process held. Without it, or with less,
@@ -113,7 +124,7 @@ func (f *feed) restoreEvidence() {
 
 func (f *feed) saveEvidence() error {
 	f.mu.Lock()
-	s := savedEvidence{slices.Clone(f.evidence.frames), slices.Clone(f.evidence.keys), f.evidence.beat, f.evidence.trust}
+	s := savedEvidence{slices.Clone(f.evidence.frames), slices.Clone(f.evidence.keys), f.evidence.beat, slices.Clone(f.evidence.trust)}
 	f.mu.Unlock()
 	data, err := wire.Marshal(s)
 	if err != nil {
