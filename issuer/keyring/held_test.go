@@ -157,6 +157,23 @@ func TestStandbysAreHandedOver(t *testing.T) {
 	}
 }
 
+// A node that kills a key which signs since a moment ago, as it has not read yet, puts
+// another one in its place all the same.
+func TestKilledBeforeItWasSeenToSign(t *testing.T) {
+	st, cfg := newStore(t), keyring.Config{KEK: newKEK(t), Notary: newEscrow(t)}
+	late, quick := open(t, st, cfg), open(t, st, cfg)
+	done, err := quick.Rotate(t.Context(), keyring.RotateOptions{Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.Kill(t.Context(), done.To, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if got := counts(late, jwk.ES256); got != "standby=2 active=1 retiring=1 retired=0 killed=1" {
+		t.Error(got)
+	}
+}
+
 // While the notary is away nothing waits that must not: a stolen key dies and a new
 // one signs. What can wait does.
 func TestNotaryAway(t *testing.T) {

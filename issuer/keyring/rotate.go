@@ -283,13 +283,19 @@ func (k *Keyring) Kill(ctx context.Context, kid, actor string) (record store.Log
 		return record, ErrCanary
 	}
 	at := place{info.Use, info.Algorithm}
+	signs := false
 	err = k.again(ctx, k.reloadSoon, func() error {
 		var next *candidate
-		if info, _ := k.info(kid); info.State == Active {
+		if info, _ := k.info(kid); signs || info.State == Active {
+			signs = true
 			next, _ = k.heir(ctx, at) // whatever comes of it, the key dies
 		}
 		var taken bool
 		err := k.change(ctx, actor, func(c *change) (err error) {
+			if row := c.row(kid); !signs && row != nil && row.State == Active {
+				signs = true // since another node made it so, and nobody looked for an heir
+				return ErrConflict
+			}
 			record, err = c.kill(kid, next)
 			taken = next != nil && c.row(next.kid) != nil
 			return err
