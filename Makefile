@@ -16,8 +16,9 @@ GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 RACE = ./guard/... ./internal/... ./issuer/... ./issuertest/... ./jose/... ./notary/... ./revocation/... ./verifier/...
 
 # Tests of one goroutine that the race detector makes slow and can find nothing in:
-# every bit of a token, payloads of 64 MiB. They run without it.
-ALONE = ^(TestThreat11Every.*|TestLargePayloadIsNotKept|TestNotStreamable|TestThreat126EmptyPayloadInEveryForm|TestThreat119AlgorithmInTheUnprotectedHeader|TestThreat61UnverifiedClaimsMisuse|TestPlanReadsWhatUnmarshalReads|TestObjectIsWhatUnmarshalReads|TestKeyIDIsNoFlag)$$
+# every bit of a token, payloads of 64 MiB; and hours of signed heartbeats, whose
+# goroutines the shorter tests of package verifier have too. They run without it.
+ALONE = ^(TestThreat11Every.*|TestLargePayloadIsNotKept|TestNotStreamable|TestThreat126EmptyPayloadInEveryForm|TestThreat119AlgorithmInTheUnprotectedHeader|TestThreat61UnverifiedClaimsMisuse|TestPlanReadsWhatUnmarshalReads|TestObjectIsWhatUnmarshalReads|TestKeyIDIsNoFlag|TestThreat97HostileSignedSet|TestThreat98RelayAddsAKey|TestThreat98SignedSet.*|TestThreat133RestoredByHearsay|TestThreat133ShorterMaxLife|TestThreat134RecordedManifests)$$
 
 # Packages that load modules of PKCS #11: with cgo, and with a tag that the ordinary
 # build does without.
