@@ -22,8 +22,7 @@ import (
 func resealFlags(flags *pflag.FlagSet, c *Config) {
 	s := &c.Serve
 	flags.StringVar(&s.Data, "data", s.Data, "data `DIR` of the issuer")
-	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
-	flags.BoolVar(&s.StoreUnverified, "store-unverified", s.StoreUnverified, "accept a PostgreSQL elsewhere whose certificate is not verified")
+	databaseFlags(flags, s)
 	flags.StringVar(&s.KEK, "kek", s.KEK, "the key-encryption key that is to be changed: `FILE`, env:NAME or pkcs11:URI (default kek.json in the data folder)")
 	logFlags(flags, c)
 }

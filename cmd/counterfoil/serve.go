@@ -22,13 +22,18 @@ import (
 	"github.com/counterfoil/counterfoil/notary"
 )
 
+// databaseFlags are for each command that opens the store.
+func databaseFlags(flags *pflag.FlagSet, s *ServeConfig) {
+	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
+	flags.BoolVar(&s.StoreUnverified, "store-unverified", s.StoreUnverified, "accept a PostgreSQL elsewhere whose certificate is not verified")
+}
+
 func serveFlags(flags *pflag.FlagSet, c *Config) {
 	s := &c.Serve
 	flags.StringVar(&s.Data, "data", s.Data, "`DIR` for database, sealed keys and admin socket")
 	flags.StringVar(&s.Listen, "listen", s.Listen, "`ADDR` to listen on: HOST:PORT or unix:PATH")
 	flags.StringVar(&s.Issuer, "issuer", s.Issuer, "`URL` of the issuer (default the listen address)")
-	flags.StringVar(&s.Store, "store", s.Store, "postgres:// `URL` instead of SQLite in the data folder")
-	flags.BoolVar(&s.StoreUnverified, "store-unverified", s.StoreUnverified, "accept a PostgreSQL elsewhere whose certificate is not verified")
+	databaseFlags(flags, s)
 	flags.BoolVar(&s.StoreUnsafe, "store-unsafe", s.StoreUnsafe, "accept a store that may lose what it acknowledged")
 	flags.StringVar(&s.KEK, "kek", s.KEK, "key-encryption key: `FILE`, env:NAME or pkcs11:URI (default kek.json in the data folder)")
 	flags.BoolVar(&s.NewIssuer, "new-issuer", s.NewIssuer, "found a new issuer in an empty store beside a key-encryption key that is there already")
