@@ -83,8 +83,10 @@ func ParseURL(raw string) (*url.URL, error) {
 
 // IsLoopback reports whether u names this machine: localhost or an address
 // written as 127.0.0.0/8 or ::1.
-func IsLoopback(u *url.URL) bool {
-	host := u.Hostname()
+func IsLoopback(u *url.URL) bool { return IsLoopbackHost(u.Hostname()) }
+
+// IsLoopbackHost is IsLoopback for a host without a port and without brackets.
+func IsLoopbackHost(host string) bool {
 	if host == "localhost" {
 		return true
 	}

@@ -21,7 +21,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +31,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/issuer/store"
 )
 
@@ -125,11 +125,7 @@ func verified(c *pgconn.Config) bool {
 
 // local reports whether host is a folder with a socket, or this machine.
 func local(host string) bool {
-	if strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
+	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || fetch.IsLoopbackHost(host)
 }
 
 // inspect refuses servers that cannot keep the store's promises.
