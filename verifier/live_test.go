@@ -236,6 +236,14 @@ func TestThreat133RestoredByHearsay(t *testing.T) {
 	}
 }
 
+// changeFeedKey has another key sign the feed, and the one before named no more.
+func (o *origin) changeFeedKey(t *testing.T) {
+	o.set(func() {
+		o.feedKey = generate(t, jwk.EdDSA)
+		o.feedKeys, o.version = []*jwk.Key{o.feedKey}, 2
+	})
+}
+
 // What a feed key has said of the time ends with it: the next one has to answer.
 func TestThreat133AnswerByTheNextFeedKey(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
@@ -245,10 +253,7 @@ func TestThreat133AnswerByTheNextFeedKey(t *testing.T) {
 		if st := v.Status(); st.State != verifier.Fresh {
 			t.Errorf("who was answered once asks no more: %v", st.State)
 		}
-		o.set(func() {
-			o.feedKey = generate(t, jwk.EdDSA)
-			o.feedKeys, o.version = []*jwk.Key{o.feedKey}, 2
-		})
+		o.changeFeedKey(t)
 		pass(10 * time.Second)
 		if st := v.Status(); st.State != verifier.Stale || st.LastError == nil {
 			t.Errorf("another feed key, no answer: %v of age %v, %v", st.State, st.Age, st.LastError)
@@ -265,10 +270,7 @@ func TestThreat133AnswerByTheNextFeedKey(t *testing.T) {
 func TestFeedKeyRotationStaysFresh(t *testing.T) {
 	bubble(t, func(t *testing.T, o *origin) {
 		v := o.ready(t, nil)
-		o.set(func() {
-			o.feedKey = generate(t, jwk.EdDSA)
-			o.feedKeys, o.version = []*jwk.Key{o.feedKey}, 2
-		})
+		o.changeFeedKey(t)
 		for range 100 {
 			pass(100 * time.Millisecond)
 			if st := v.Status(); st.State > verifier.Late {
