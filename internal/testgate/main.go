@@ -93,6 +93,9 @@ func (g *gate) take(e event) {
 	case "output":
 		g.output[t] = append(g.output[t], e.Output)
 	case "fail", "skip":
+		if e.Test == "" && e.Action == "fail" {
+			g.unfinished(e.Package)
+		}
 		g.settle(t, e.Action)
 		g.show(t, e.Action)
 	case "pass":
@@ -125,6 +128,18 @@ func (g *gate) show(t test, action string) {
 	}
 	fmt.Fprintf(g.out, "%s  %s\n%s", strings.ToUpper(action), t, strings.Join(g.output[t], ""))
 	delete(g.output, t)
+}
+
+// unfinished settles the tests of a package that died before they had ended. A panic
+// in a goroutine that a test started, a fatal error of the runtime and a signal end the
+// whole program: there is no event for the test, and what was printed is with it.
+func (g *gate) unfinished(pkg string) {
+	for _, t := range slices.SortedFunc(maps.Keys(g.output), func(a, b test) int { return strings.Compare(a.Name, b.Name) }) {
+		if t.Package == pkg && t.Name != "" {
+			g.settle(t, "fail")
+			g.show(t, "fail")
+		}
+	}
 }
 
 // report prints the closing line and tells whether the run is good.

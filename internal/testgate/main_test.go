@@ -60,3 +60,24 @@ func TestFiguresOfPassedTestsAreShown(t *testing.T) {
 		t.Errorf("shown: %q", got)
 	}
 }
+
+// A panic in a goroutine ends the program before its test has an end.
+func TestWhatWasRunningIsShownWhenAPackageDies(t *testing.T) {
+	output := func(name, text string) string {
+		return `{"Action":"output","Package":"` + modulePath + `guard","Test":"` + name + `","Output":"` + text + `\n"}` + "\n"
+	}
+	var out bytes.Buffer
+	g := &gate{out: &out, state: map[test]string{}, output: map[test][]string{}}
+	events := output("TestA", "noise") + line("pass", "guard", "TestA") + output("TestB", "panic: boom") +
+		output("", "FAIL guard") + line("fail", "guard", "")
+	if err := g.read(strings.NewReader(events)); err != nil {
+		t.Fatal(err)
+	}
+	if g.report(nil) {
+		t.Error("the run is good")
+	}
+	want := "FAIL  guard.TestB\npanic: boom\nFAIL  guard.\nFAIL guard\n\n1 passed, 1 failed, 0 skipped\n"
+	if got := out.String(); got != want {
+		t.Errorf("shown: %q, want %q", got, want)
+	}
+}
