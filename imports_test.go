@@ -317,3 +317,30 @@ func countRequirements(mod string) (n int) {
 	}
 	return n
 }
+
+// A bubble of testing/synctest dies under the race detector, now and then, unless
+// internal/testbubble has made it.
+func TestBubblesAreThoseOfTestbubble(t *testing.T) {
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return skipFolder(name, d.Name())
+		}
+		if !strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(text), "synctest"+".Test(") {
+			t.Errorf("%s: testbubble.Test stands in for that of synctest", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/memnet"
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/account"
@@ -222,7 +223,7 @@ func (f *foreign) verify(token string) error {
 // for twelve hours and never look earlier, and with verifiers that follow the feed:
 // not one verification fails, of tokens from before a rotation and from after it.
 func TestThreat92RotationUnderLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		r := newRotating(t, keyring.Config{RotateEvery: 24 * time.Hour})
 		checks := map[string]func(token string) error{}
 		for i := range 2 {
@@ -274,7 +275,7 @@ func TestThreat92RotationUnderLoad(t *testing.T) {
 // A connected verifier that cannot get the new key holds the rotation up, only as long
 // as it is connected. Who asks for a rotation by hand is told its name.
 func TestThreat92RotationWaitsForAVerifier(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		r := newRotating(t, keyring.Config{RotateEvery: 20 * time.Second, StandbyFor: 10 * time.Second, JWKSMaxAge: 5 * time.Second})
 		v := r.verifier("slow")
 		signed := "/jwks.jwt"

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/memnet"
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwks"
@@ -632,7 +633,7 @@ func (o *origin) allAcks() []map[string]any {
 // bubble runs a test with a clock of its own, which moves only in pass.
 func bubble(t *testing.T, test func(t *testing.T, o *origin)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newOrigin(t, "https://id.example")) })
+	testbubble.Test(t, func(t *testing.T) { test(t, newOrigin(t, "https://id.example")) })
 }
 
 func pass(d time.Duration) {

@@ -5,9 +5,9 @@ import (
 	"io"
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jws"
@@ -30,7 +30,7 @@ func TestDrillRenewsAtANodeThatIsBehind(t *testing.T) {
 		behind int // of the answers
 		ok     bool
 	}{{0, true}, {2, true}, {1 << 20, false}} {
-		synctest.Test(t, func(t *testing.T) {
+		testbubble.Test(t, func(t *testing.T) {
 			asked := 0
 			nodes := answers(func() any {
 				if asked++; asked <= tt.behind {

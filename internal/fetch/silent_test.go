@@ -11,10 +11,10 @@ import (
 	"net/url"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/memnet"
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 )
 
 // A silentConn swallows everything once its path is gone, as one through a firewall
@@ -59,7 +59,7 @@ func (c *silentConn) Close() error {
 // A path that drops packets and says nothing costs some seconds, not the life of the
 // connection.
 func TestSilentConnectionIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		ln := memnet.Listen()
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
 		server.Listener, server.EnableHTTP2 = ln, true

@@ -17,10 +17,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/serve"
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 )
 
 func listen(t *testing.T, addr string) net.Listener {
@@ -170,7 +170,7 @@ func TestStopWaitsForRequestsUnderWay(t *testing.T) {
 
 // A handler that watches only its context must not hold up the stop either.
 func TestStopCancelsContextsInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		client, conn := net.Pipe()
 		ln := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan bool)}
 		ln.conns <- conn

@@ -7,11 +7,11 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/issuer/account"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/issuer/store/sqlite"
@@ -209,7 +209,7 @@ func take(t *testing.T, th *account.Throttle, name string, addr netip.Addr) *acc
 }
 
 func TestThrottlePair(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		th := account.NewThrottle(account.ThrottleConfig{})
 		for range account.DefaultPairRate.Burst {
 			take(t, th, "alice", home)
@@ -233,7 +233,7 @@ func TestThrottlePair(t *testing.T) {
 // An attacker with many addresses uses up the account's own bucket. The owner,
 // who has signed in from home before, still gets in, and gets in again.
 func TestThrottleDoesNotLockTheOwnerOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		th := account.NewThrottle(account.ThrottleConfig{})
 		take(t, th, "alice", home).Succeeded()
 		denied := 0
@@ -255,7 +255,7 @@ func TestThrottleDoesNotLockTheOwnerOut(t *testing.T) {
 }
 
 func TestThrottleAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		th := account.NewThrottle(account.ThrottleConfig{})
 		for i := range account.DefaultAddressRate.Burst {
 			take(t, th, fmt.Sprintf("user%d", i), home)
@@ -272,7 +272,7 @@ func TestThrottleAddress(t *testing.T) {
 // Nothing about an account enters but its name, so that an unknown one behaves
 // alike; a success costs nothing.
 func TestThrottleGivesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		th := account.NewThrottle(account.ThrottleConfig{})
 		for range 10 * account.DefaultAccountRate.Burst {
 			take(t, th, "alice", home).Succeeded()

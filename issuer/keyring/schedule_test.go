@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/issuer/audit"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -263,7 +263,7 @@ func (c *caching) verify(ring *keyring.Keyring, token string) error {
 // A hundred rotations, each when it is due, and verifiers that keep an old key set
 // for half a day: each token verifies everywhere as long as it lives.
 func TestThreat92HundredRotations(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		ring := open(t, newStore(t), keyring.Config{KEK: newKEK(t), RotateEvery: 25 * time.Hour})
 		verifiers := make([]caching, 4)
 		seen := map[string]bool{}
@@ -289,7 +289,7 @@ func TestThreat92HundredRotations(t *testing.T) {
 
 // Without the day as a standby, the same verifiers do fail.
 func TestRotationsWithoutADayOfStandby(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		ring := open(t, newStore(t), keyring.Config{KEK: newKEK(t)})
 		v := caching{}
 		if err := v.verify(ring, mint(t, signer(t, ring), time.Now(), time.Hour)); err != nil {

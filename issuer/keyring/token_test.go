@@ -8,9 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/store"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -189,7 +189,7 @@ func (s *stuckToken) ForgetKey(ctx context.Context, name string) error {
 // A stolen key dies although the token with its successors does not answer, and who
 // kills it hears of that.
 func TestKillWaitsForNoToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		hsm := &stuckToken{token: newToken()}
 		st := newStore(t)
 		ring := openQuiet(t, st, keyring.Config{KEK: newKEK(t), Maker: hsm})

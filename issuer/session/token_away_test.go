@@ -10,9 +10,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/issuer/keyring"
 	"github.com/counterfoil/counterfoil/issuer/session"
 	"github.com/counterfoil/counterfoil/issuer/store"
@@ -173,7 +173,7 @@ func TestSigningTokenAway(t *testing.T) {
 
 // A token that cannot be reached may say nothing at all.
 func TestSigningTokenHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
 		m, a := f.signInToken(), f.signIn(laptop)
 		m.fail(func(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/memnet"
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwks"
 	"github.com/counterfoil/counterfoil/jose/jws"
@@ -22,7 +23,7 @@ const (
 // directory runs a test with two sources of one key each, beside a third URL that
 // nobody allowed. requests returns every URL that was asked for.
 func directory(t *testing.T, test func(t *testing.T, d *jwks.Directory, a, b *jwk.Key, requests func() []string)) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		a, b := generate(t), generate(t)
 		answers := map[string]string{urlA: document(t, a), urlB: document(t, b)}
 		var asked []string

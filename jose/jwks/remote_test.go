@@ -17,6 +17,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/fetch"
 	"github.com/counterfoil/counterfoil/internal/memnet"
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/jose/jwks"
 	"github.com/counterfoil/counterfoil/jose/jws"
@@ -82,7 +83,7 @@ func generate(t testing.TB) *jwk.Key {
 // bubble runs a test with its own clock and a source that publishes key.
 func bubble(t *testing.T, test func(t *testing.T, src *source, open func(jwks.Config) *jwks.Remote)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		src := &source{handle: down}
 		ln := memnet.Listen()
 		srv := &http.Server{Handler: src}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/memnet"
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/internal/wire"
 	"github.com/counterfoil/counterfoil/jose/internal/josetest"
 	"github.com/counterfoil/counterfoil/jose/jwk"
@@ -289,7 +290,7 @@ func TestX5UIsFetchedByAge(t *testing.T) {
 	_, pem := certify(t, a, key)
 	_, later := certify(t, a, next)
 	_, theirs := certify(t, josetest.NewAuthority(t), key)
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		src := &source{handle: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("ETag", `"1"`)
 			if r.Header.Get("If-None-Match") == `"1"` {

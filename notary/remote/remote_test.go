@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/memnet"
+	"github.com/counterfoil/counterfoil/internal/testbubble"
 	"github.com/counterfoil/counterfoil/jose/jwk"
 	"github.com/counterfoil/counterfoil/notary"
 	"github.com/counterfoil/counterfoil/notary/remote"
@@ -478,7 +479,7 @@ func TestNothingElseLeaves(t *testing.T) {
 // One more than the notary works on at once is told to come back; a flood of
 // reports takes no place from those who mint.
 func TestBusy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		s := &remote.Server{Notary: notary.NewLocal(secret), Escrow: newEscrow(t), Log: slogDiscard}
 		handler := s.Handler()
 		atOnce := make(chan struct{})
@@ -730,7 +731,7 @@ func begin(t *testing.T, socket, path, media string) {
 // Large bodies have places too, and a body that does not come leaves its own in the
 // time in which a client waits for its answer.
 func TestSlowBodiesEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	testbubble.Test(t, func(t *testing.T) {
 		s := &remote.Server{Notary: notary.NewLocal(secret), Escrow: newEscrow(t), Log: slogDiscard}
 		ln := memnet.Listen()
 		server := &http.Server{Handler: s.Handler()}
